@@ -1,0 +1,1 @@
+"""The public dataset classes: thin faces on recipes and engine."""

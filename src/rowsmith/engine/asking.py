@@ -1,0 +1,175 @@
+"""One call: the final request, its key, the ledger's answer or the model's, and the record of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from rowsmith.engine.events import CallMade, Event
+from rowsmith.engine.keys import call_key, call_seed
+from rowsmith.engine.ledger import CallRecord, Ledger
+from rowsmith.engine.ledger.records import CellRecord
+from rowsmith.engine.models import Models, full_name
+from rowsmith.engine.plan import Cell
+from rowsmith.errors import BadRequestError
+from rowsmith.llm.caller import Caller
+from rowsmith.llm.clock import Clock
+from rowsmith.llm.provider import Provider
+from rowsmith.llm.structured.rungs import Rungs, looks_like_unsupported
+from rowsmith.llm.values import Completion, Message, OutputSchema, Request, Rung, Usage
+
+Price = Callable[[Provider, Usage], float | None]
+
+
+class Shape(Protocol):
+    """What the asker needs of an expected answer: its schema, and how to describe it where no service enforces it."""
+
+    @property
+    def schema(self) -> OutputSchema: ...
+
+    def prompt_for(self, rung: Rung, messages: tuple[Message, ...]) -> tuple[Message, ...]: ...
+
+
+class Prompt(NamedTuple):
+    """What a recipe asks.
+
+    Attributes:
+        messages: the conversation.
+        hints: the values that went into it, by placeholder; the offline provider writes from them.
+    """
+
+    messages: tuple[Message, ...]
+    hints: Mapping[str, Any]
+
+
+class Answered(NamedTuple):
+    """A completion and the key under which the ledger has it."""
+
+    completion: Completion
+    key: bytes
+
+
+@dataclass(slots=True)
+class CallFile:
+    """What the ledger has of a cell's calls.
+
+    Attributes:
+        stored: answered calls of earlier starts and attempts, by ordinal.
+        begun: what to record with the cell's first call; None if the ledger knows the cell.
+    """
+
+    stored: Mapping[str, list[CallRecord]]
+    begun: CellRecord | None
+
+
+class Asker:
+    """Asks models for the cells of one run.
+
+    Args:
+        models: who answers in which role.
+        callers: the door of each model, by the provider's identity in this process.
+        rungs: which way of structured output each model takes.
+        ledger: where answers are found and recorded.
+        clock: of the run.
+        seed: of the run.
+        price: what a call cost, or None where no price is known.
+        emit: where events go.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        callers: Mapping[int, Caller],
+        rungs: Rungs,
+        ledger: Ledger,
+        clock: Clock,
+        seed: int,
+        price: Price,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self.models = models
+        self._callers = callers
+        self._rungs = rungs
+        self._ledger = ledger
+        self._clock = clock
+        self._seed = seed
+        self._price = price
+        self._emit = emit
+        self._names = {id(provider): full_name(provider) for provider in models.all()}
+
+    async def ask(self, cell: Cell, ordinal: str, role: str, prompt: Prompt, shape: Shape, file: CallFile) -> Answered:
+        """Get the answer to a prompt: from the ledger if the very same request was answered before, else by a call.
+
+        Args:
+            cell: for whom.
+            ordinal: which call of the cell this is, in the recipe's order.
+            role: what the model is used as.
+            prompt: what to ask.
+            shape: what the answer must fit.
+            file: what the ledger has of the cell's calls.
+
+        Raises:
+            ProviderError: the call failed for good.
+            Stopped: the run is stopping.
+        """
+        provider = self.models.provider(role, cell.model)
+        seed = call_seed(self._seed, cell.key, ordinal)
+        while True:
+            rung = self._rungs.current(provider)
+            request = Request(shape.prompt_for(rung, prompt.messages), shape.schema, rung, prompt.hints, seed)
+            body = provider.encode(request)
+            key = call_key(provider.endpoint, body)
+            for record in file.stored.get(ordinal, ()):
+                if record.key == key:
+                    self._tell(cell, record, replayed=True)
+                    return Answered(record.completion, key)
+            try:
+                completion, seconds = await self._callers[id(provider)].complete(body)
+            except BadRequestError as error:
+                if looks_like_unsupported(error) and self._rungs.lower(provider, rung):
+                    self._ledger.set_meta(rungs=self._rungs.to_json())
+                    continue
+                raise
+            record = self._record(cell, ordinal, key, role, provider, completion, seconds)
+            self._ledger.add_call(record, file.begun)
+            file.begun = None
+            self._tell(cell, record, replayed=False)
+            if self._ledger.crowded:
+                await self._ledger.flushed()
+            return Answered(completion, key)
+
+    def _record(
+        self,
+        cell: Cell,
+        ordinal: str,
+        key: bytes,
+        role: str,
+        provider: Provider,
+        completion: Completion,
+        seconds: float,
+    ) -> CallRecord:
+        usage = completion.usage
+        return CallRecord(
+            cell.number,
+            cell.key,
+            ordinal,
+            key,
+            role,
+            self._names[id(provider)],
+            completion.finish,
+            completion.text,
+            usage.input_tokens,
+            usage.output_tokens,
+            usage.cached_tokens,
+            usage.reasoning_tokens,
+            completion.model,
+            completion.request_id,
+            self._price(provider, usage),
+            seconds,
+            self._clock.date(),
+        )
+
+    def _tell(self, cell: Cell, record: CallRecord, *, replayed: bool) -> None:
+        usage = Usage(record.input_tokens, record.output_tokens, record.cached_tokens, record.reasoning_tokens)
+        self._emit(CallMade(cell, record.role, record.model, usage, record.cost, record.seconds, replayed))

@@ -1,0 +1,180 @@
+"""One cell from start to end: its history, its attempt, its record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import orjson
+
+from rowsmith.engine.asking import Asker, CallFile
+from rowsmith.engine.claims import Claims
+from rowsmith.engine.context import Context
+from rowsmith.engine.events import CellFinished, CellStarted, Event, RowsWithdrawn
+from rowsmith.engine.ledger import CallRecord, CellStatus, Kind, Ledger
+from rowsmith.engine.ledger.records import BlockRecord, CellRecord
+from rowsmith.engine.plan import Cell
+from rowsmith.engine.recipe import Recipe
+from rowsmith.engine.sieve import Sieve
+from rowsmith.errors import AnswerError, ProviderError
+
+
+@dataclass(slots=True)
+class History:
+    """What the ledger has of a cell.
+
+    Attributes:
+        known: the ledger has something.
+        counted: rows that it made by its last end.
+        wants: the counts of rows asked for so far, the latest last.
+        calls: its answered calls, by ordinal.
+        rows: its lines in the rows file.
+        rejected: its lines in the file of rejections.
+        marks: the marks of its rows, and of rows it claimed in an attempt that came to nothing.
+    """
+
+    known: bool
+    wants: tuple[int, ...]
+    counted: int = 0
+    calls: dict[str, list[CallRecord]] = field(default_factory=dict)
+    rows: bytes = b""
+    rejected: bytes = b""
+    marks: set[int] = field(default_factory=set)
+
+
+class CellWork:
+    """Carries out cells for a run.
+
+    Args:
+        recipe: makes the rows.
+        asker: asks the models.
+        ledger: remembers.
+        claims: who owns which row.
+        emit: where events go.
+        max_rounds: how often rows that lack are asked for again.
+        reopen: puts a finished cell back into the run.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        asker: Asker,
+        ledger: Ledger,
+        emit: Callable[[Event], None],
+        *,
+        max_rounds: int,
+        reopen: Callable[[int], None],
+    ) -> None:
+        self._recipe = recipe
+        self._asker = asker
+        self._ledger = ledger
+        self._emit = emit
+        self._max_rounds = max_rounds
+        self._reopen = reopen
+        self._gates = tuple(recipe.gates)
+        self._under_way: dict[int, bool] = {}
+        """The cells being worked on, and whether they lost a row meanwhile and must be worked on once more."""
+        self.claims: Claims | None = None
+
+    def displaced(self, number: int) -> None:
+        """A cell lost a row to an earlier one."""
+        if number in self._under_way:
+            self._under_way[number] = True
+        else:
+            self._ledger.reopen(number)
+            self._reopen(number)
+
+    async def carry_out(self, cell: Cell, *, known: bool) -> None:
+        """Make a cell's rows and record them.
+
+        Args:
+            cell: the cell.
+            known: the ledger has something of it.
+
+        Raises:
+            ProviderError: one that would befall every cell; this one stays open.
+            Stopped: the run is stopping; this cell stays open.
+        """
+        number = cell.number
+        history = await self._history(cell) if known else History(False, (cell.want,))
+        if history.counted:
+            self._emit(RowsWithdrawn(cell, history.counted))
+        while True:
+            self._under_way[number] = False
+            try:
+                sieve, status = await self._attempt(cell, history)
+            finally:
+                lost = self._under_way.pop(number)
+            if not lost:
+                break
+            self._emit(RowsWithdrawn(cell, len(sieve.lines)))
+            claimed = history.marks.union(sieve.marks)
+            history = await self._history(cell)
+            history.marks |= claimed
+        self._record(cell, history, sieve, status)
+        for mark in self._released(cell, history, sieve):
+            for other in await self._ledger.denied_for(mark):
+                self.displaced(other)
+
+    async def _attempt(self, cell: Cell, history: History) -> tuple[Sieve, CellStatus]:
+        sieve = Sieve(cell, self._gates, self._recipe.text_fields, self.claims, self._emit)
+        begun = None if history.known else CellRecord(cell.number, cell.key, CellStatus.OPEN, str(cell.want), 0, None)
+        file = CallFile(history.calls, begun)
+        context = Context(
+            cell, history.wants, self._asker, sieve, file, max_rounds=self._max_rounds, seed=self._recipe.seed
+        )
+        self._emit(CellStarted(cell))
+        try:
+            await self._recipe.make(cell, context)
+        except AnswerError as error:
+            sieve.reasons[error.outcome] += 1
+        except ProviderError as error:
+            if error.fatal:
+                raise
+            sieve.reasons[f"{type(error).__name__}: {error}"] += 1
+            return sieve, CellStatus.FAILED
+        return sieve, CellStatus.DONE if len(sieve.lines) >= cell.want else CellStatus.SHORT
+
+    async def _history(self, cell: Cell) -> History:
+        await self._ledger.flushed()
+        number = cell.number
+        record = self._ledger.cell(number)
+        wants = tuple(int(want) for want in record.wants.split(",")) if record else (cell.want,)
+        calls: dict[str, list[CallRecord]] = {}
+        for call in self._ledger.calls_of(number):
+            calls.setdefault(call.ordinal, []).append(call)
+        rows, packed = self._ledger.block_of(number, Kind.ROWS)
+        rejected, _ = self._ledger.block_of(number, Kind.REJECTED)
+        counted = record.rows if record else 0
+        return History(True, wants, counted, calls, rows, rejected, set(unpacked(packed)))
+
+    def _record(self, cell: Cell, history: History, sieve: Sieve, status: CellStatus) -> None:
+        rows, rejected = b"".join(sieve.lines), b"".join(sieve.rejected)
+        wants = ",".join(map(str, history.wants))
+        reasons = None if status is CellStatus.DONE else orjson.dumps(_most(sieve.reasons)).decode()
+        record = CellRecord(cell.number, cell.key, int(status), wants, len(sieve.lines), reasons)
+        unchanged = history.known and (rows, rejected) == (history.rows, history.rejected)
+        blocks = []
+        if rows and not unchanged:
+            packed = b"".join([mark.to_bytes(8, "big") for mark in sieve.marks])
+            blocks.append(BlockRecord(int(Kind.ROWS), cell.number, rows, len(sieve.lines), packed))
+        if rejected and not unchanged:
+            blocks.append(BlockRecord(int(Kind.REJECTED), cell.number, rejected, len(sieve.rejected), b""))
+        self._ledger.finish_cell(record, blocks, replace=history.known and not unchanged)
+        self._emit(CellFinished(cell, status.name.lower(), len(sieve.lines)))
+
+    def _released(self, cell: Cell, history: History, sieve: Sieve) -> list[int]:
+        """Marks that the cell had and has no more, and nobody else has taken."""
+        given_up = history.marks.difference(sieve.marks)
+        return self.claims.release(given_up, cell.number) if given_up and self.claims else []
+
+
+def unpacked(marks: bytes) -> list[int]:
+    """The marks of a block's rows."""
+    return [int.from_bytes(marks[at : at + 8], "big") for at in range(0, len(marks), 8)]
+
+
+def _most(reasons: Counter[str]) -> dict[str, int]:
+    """The commonest reasons; a cell's record is no log."""
+    return dict(reasons.most_common(8))

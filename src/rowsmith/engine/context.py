@@ -1,0 +1,255 @@
+"""What a recipe works with while it makes one cell: questions to models, and a place to put rows."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from rowsmith.engine.again import corrected, differ_note, with_note
+from rowsmith.engine.asking import Asker, CallFile, Prompt
+from rowsmith.engine.keys import call_seed, row_id, shown
+from rowsmith.engine.models import full_name
+from rowsmith.engine.plan import Cell
+from rowsmith.engine.sieve import Sieve
+from rowsmith.errors import AnswerError
+from rowsmith.llm.structured.feedback import ask_again
+from rowsmith.llm.structured.outcome import Outcome, Reading
+from rowsmith.llm.structured.output import ListOutput, Output
+from rowsmith.quality.gates import Rejection, Row
+
+M = TypeVar("M", bound=BaseModel)
+N = TypeVar("N", bound=BaseModel)
+Made = Row | Rejection
+Check = Callable[[N], str | None]
+Refused = tuple[str, str, dict[str, Any]]
+
+
+class Context:
+    """The engine's side of one cell.
+
+    Args:
+        cell: the cell.
+        wants: the counts of rows asked for so far, the latest last: a cell whose count was raised makes its first
+            rows by the very calls it made them by, and asks only for the rest.
+        asker: asks models.
+        sieve: takes rows.
+        file: what the ledger has of the cell's calls.
+        max_rounds: how often rows that lack are asked for again.
+        seed: of the run.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        wants: Sequence[int],
+        asker: Asker,
+        sieve: Sieve,
+        file: CallFile,
+        *,
+        max_rounds: int,
+        seed: int,
+    ) -> None:
+        self.cell = cell
+        self._wants = wants
+        self._asker = asker
+        self._sieve = sieve
+        self._file = file
+        self._max_rounds = max_rounds
+        self._seed = seed
+        self._asked = 0
+
+    @property
+    def random(self) -> random.Random:
+        """A generator seeded by the run's seed and the cell; each access starts it anew."""
+        return random.Random(call_seed(self._seed, self.cell.key, ""))  # noqa: S311  # variation is no secret
+
+    def model(self, role: str) -> str:
+        """The id of the model that answers in a role for this cell."""
+        return self._asker.models.provider(role, self.cell.model).model_id
+
+    def provider(self, role: str) -> str:
+        """The name of the provider that answers in a role for this cell."""
+        return self._asker.models.provider(role, self.cell.model).name
+
+    async def collect(
+        self,
+        role: str,
+        prompt: Callable[[int], Prompt],
+        output: ListOutput[M],
+        make: Callable[[Draft[M]], Made | Awaitable[Made]],
+    ) -> None:
+        """Ask for entries until the cell has its rows, or the rounds are used up.
+
+        Every entry of an answer becomes a row by `make` and goes through the gates. What lacks after that is asked
+        for again, with what exists and what was refused.
+
+        Args:
+            role: what the model is used as.
+            prompt: makes the prompt that asks for so many entries.
+            output: what an answer must fit.
+            make: one row of one entry, without its id; or a rejection. If it is a coroutine function, because it
+                asks further, the entries of an answer are worked on at once.
+
+        Raises:
+            ProviderError: a call failed for good.
+        """
+        for want in self._wants:
+            largest = want
+            for _ in range(1 + self._max_rounds):
+                missing = want - len(self._sieve.lines)
+                if missing <= 0:
+                    break
+                cut_off = await self._round(role, prompt, output, make, min(missing, largest), want)
+                if cut_off:
+                    largest = max(1, min(missing, largest) // 2)
+
+    async def _round(
+        self,
+        role: str,
+        prompt: Callable[[int], Prompt],
+        output: ListOutput[M],
+        make: Callable[[Draft[M]], Made | Awaitable[Made]],
+        count: int,
+        want: int,
+    ) -> bool:
+        """Ask once for `count` entries and take what is good; says whether the answer was cut off."""
+        asked = prompt(count)
+        sieve = self._sieve
+        if sieve.texts or sieve.refused:
+            asked = asked._replace(messages=with_note(asked.messages, differ_note(sieve.texts, sieve.refused)))
+        ordinal = self._next()
+        answered = await self._asker.ask(self.cell, ordinal, role, asked, output, self._file)
+        reading = output.read(answered.completion)
+        key = shown(answered.key)
+        for bad in reading.bad:
+            sieve.refuse("answer", bad.error, bad.raw, {"call": key, "raw": bad.raw})
+        if reading.outcome is not Outcome.OK:
+            sieve.refuse(reading.outcome, reading.detail, "", {"call": key, "raw": answered.completion.text})
+        drafts = [
+            Draft(entry, self, f"{ordinal}.{place}", [key]) for place, entry in enumerate(reading.entries[:count])
+        ]
+        made = [make(draft) for draft in drafts]
+        if made and not isinstance(made[0], dict | Rejection):
+            made = await self._all([one for one in made if isinstance(one, Awaitable)])
+        for place, (draft, one) in enumerate(zip(drafts, made, strict=True)):
+            for outcome, detail, origin in draft.refused:
+                sieve.refuse(outcome, detail, "", origin, tell=False)
+            if len(sieve.lines) >= want:
+                continue
+            if isinstance(one, Rejection):
+                sieve.refuse(one.gate, one.reason, "", {"call": key, "raw": answered.completion.text})
+            elif isinstance(one, dict):
+                self._offer(one, ordinal, place, draft)
+        return reading.outcome is Outcome.CUT_OFF
+
+    async def _all(self, making: Sequence[Awaitable[Made]]) -> list[Made | Awaitable[Made]]:
+        """Every draft's row. One that fails does not cancel the others: their calls are paid for."""
+        results = await asyncio.gather(*making, return_exceptions=True)
+        made: list[Made | Awaitable[Made]] = []
+        for result in results:
+            if isinstance(result, AnswerError):
+                made.append(Rejection(result.outcome, str(result)))
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                made.append(result)
+        return made
+
+    def _offer(self, fields: Row, ordinal: str, place: int, draft: Draft[Any]) -> None:
+        metadata = {**fields.get("metadata", {}), "cell": self.cell.name, "calls": draft.calls}
+        row = {"id": row_id(self.cell.key, ordinal, place), **fields, "metadata": metadata}
+        self._sieve.offer(row, {"call": draft.calls[0]})
+
+    async def ask(self, role: str, prompt: Prompt, output: Output[N], check: Check[N] | None = None) -> tuple[N, str]:
+        """Ask for one answer: (the answer, its call's key as rows show it).
+
+        An answer that cannot be read, or that `check` finds fault with, is asked for again, saying what was wrong.
+
+        Args:
+            role: what the model is used as.
+            prompt: what to ask.
+            output: what the answer must fit.
+            check: says what is wrong with an answer that fits, or None if nothing is.
+
+        Raises:
+            AnswerError: no usable answer in all rounds.
+            ProviderError: a call failed for good.
+        """
+        refused: list[Refused] = []
+        try:
+            return await self.ask_for(self._next, refused, role, prompt, output, check)
+        finally:
+            for outcome, detail, origin in refused:
+                self._sieve.refuse(outcome, detail, "", origin, tell=False)
+
+    async def ask_for(
+        self,
+        ordinal: Callable[[], str],
+        refused: list[Refused],
+        role: str,
+        prompt: Prompt,
+        output: Output[N],
+        check: Check[N] | None,
+    ) -> tuple[N, str]:
+        """`ask` with the caller's own ordinals and its own list of what was refused."""
+        asked = prompt
+        for _ in range(1 + self._max_rounds):
+            answered = await self._asker.ask(self.cell, ordinal(), role, asked, output, self._file)
+            reading = output.read(answered.completion)
+            if reading.value is not None:
+                fault = check(reading.value) if check else None
+                if fault is None:
+                    return reading.value, shown(answered.key)
+                reading = Reading(None, Outcome.INVALID, fault)
+            raw = answered.completion.text
+            refused.append((reading.outcome, reading.detail, {"call": shown(answered.key), "raw": raw}))
+            asked = prompt._replace(messages=corrected(prompt.messages, raw, ask_again(reading)))
+        raise AnswerError(
+            f"no usable answer as {role} in {1 + self._max_rounds} rounds: {reading.detail}",
+            outcome=reading.outcome,
+            raw=raw,
+        )
+
+    def _next(self) -> str:
+        ordinal = str(self._asked)
+        self._asked += 1
+        return ordinal
+
+    def name(self, role: str) -> str:
+        """`provider/model_id` of who answers in a role for this cell."""
+        return full_name(self._asker.models.provider(role, self.cell.model))
+
+
+class Draft(Generic[M]):
+    """One entry of an answer on its way to becoming a row.
+
+    Attributes:
+        entry: the entry.
+        calls: the keys of the calls it is made of so far, as rows show them.
+        refused: answers about it that were refused, in order.
+    """
+
+    __slots__ = ("_context", "_next", "_prefix", "calls", "entry", "refused")
+
+    def __init__(self, entry: M, context: Context, prefix: str, calls: list[str]) -> None:
+        self.entry = entry
+        self.calls = calls
+        self.refused: list[Refused] = []
+        self._context = context
+        self._prefix = prefix
+        self._next = 0
+
+    async def ask(self, role: str, prompt: Prompt, output: Output[N], check: Check[N] | None = None) -> N:
+        """Ask for something more about this entry; as `Context.ask`, with the call added to the row's provenance."""
+        answer, key = await self._context.ask_for(self._ordinal, self.refused, role, prompt, output, check)
+        self.calls.append(key)
+        return answer
+
+    def _ordinal(self) -> str:
+        ordinal = f"{self._prefix}.{self._next}"
+        self._next += 1
+        return ordinal

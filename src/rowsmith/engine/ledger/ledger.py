@@ -1,0 +1,247 @@
+"""The ledger of one run: opened, recovered, written in groups, closed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rowsmith.engine.ledger.extend import extend
+from rowsmith.engine.ledger.files import BlockFile, storage_error, sync_folder
+from rowsmith.engine.ledger.lock import RunLock
+from rowsmith.engine.ledger.paths import RunPaths
+from rowsmith.engine.ledger.records import BlockRecord, CallRecord, CellRecord, Kind
+from rowsmith.engine.ledger.store import Store, connect, damaged
+from rowsmith.engine.ledger.writer import BACKLOG, Writer
+from rowsmith.engine.plan import Plan
+from rowsmith.errors import OutputChangedError
+
+_RESERVE = 4 << 20
+"""Bytes set aside for a full disk: room for the answers in flight and the group at hand."""
+
+
+class Ledger:
+    """Everything that has happened in a run, and the files that were made of it.
+
+    Used as a context manager: entering takes the lock, opens or makes the files, and recovers from a kill; leaving
+    commits what is left. All methods are for the event loop's thread; the writing is done by the writer's.
+
+    Raises:
+        RunLockedError: another process has the run.
+        LedgerError: the ledger is damaged, foreign or newer.
+        OutputChangedError: the rows file is not as it was left.
+        StorageError: a file or folder cannot be made.
+    """
+
+    def __init__(self, paths: RunPaths) -> None:
+        self.paths = paths
+        self._stack = ExitStack()
+        self._clean = False
+
+    def __enter__(self) -> Self:
+        folder = self.paths.folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with self._stack as stack:
+                stack.enter_context(RunLock(self.paths.lock))
+                if self.paths.rows.exists() and self.paths.rows.stat().st_size and not self.paths.ledger.exists():
+                    raise OutputChangedError(
+                        f"{self.paths.rows} exists, and it is not of a run of Rowsmith (no ledger in {folder}). "
+                        "Choose another output, or move the file away."
+                    )
+                self._reserve()
+                self._open(stack)
+                self._stack = stack.pop_all()
+        except OSError as exc:
+            raise storage_error(exc, Path(exc.filename or folder)) from exc
+        return self
+
+    def _open(self, stack: ExitStack) -> None:
+        connection = connect(self.paths.ledger)
+        stack.callback(connection.close)
+        self._writing = Store(connection)
+        reader = connect(self.paths.ledger)
+        stack.callback(reader.close)
+        self._reading = Store(reader)
+        try:
+            self.meta: dict[str, Any] = self._reading.meta()
+            self._recover_order()
+        except sqlite3.DatabaseError as exc:
+            raise damaged(self.paths.ledger, exc) from exc
+        self._files = {kind: self._file(kind) for kind in Kind}
+        clean = self.meta.get("state") in {"stopped", "finished"}
+        for file in self._files.values():
+            file.open(stopped_cleanly=clean, aside=self.paths.folder / f"{file.path.stem}.uncommitted.jsonl")
+            stack.callback(file.close)
+        self._writer = Writer(self._writing, self._files, self.paths.ledger, self._give_back)
+        stack.callback(self._writer.close)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+        self.paths.reserve.unlink(missing_ok=True)
+        if kind is None:
+            self._writer.check()
+
+    # -- what has happened ------------------------------------------------------------------------------------------
+
+    def settled(self) -> Iterator[int]:
+        """The numbers of the cells that need no more work, ascending."""
+        return self._reading.settled()
+
+    def cell(self, number: int) -> CellRecord | None:
+        """What is recorded of a cell's end."""
+        return self._reading.cell(number)
+
+    def calls_of(self, number: int) -> list[CallRecord]:
+        """The answered calls of a cell."""
+        return self._reading.calls_of(number)
+
+    def block_of(self, number: int, kind: Kind) -> tuple[bytes, bytes]:
+        """(the lines, the marks) of a cell's committed block in a file; empty where it has none."""
+        found = self._reading.block_of(number, kind)
+        if found is None:
+            return b"", b""
+        offset, length, marks = found
+        return self._files[kind].read(offset, length), marks
+
+    def marks(self) -> Iterator[tuple[int, bytes]]:
+        """(cell, eight bytes per row) of every block of rows."""
+        return self._reading.marks()
+
+    async def denied_for(self, mark: int) -> list[int]:
+        """The cells that were refused a row because another cell has its like."""
+        await self.flushed()
+        return self._reading.denied_for(mark)
+
+    @property
+    def store(self) -> Store:
+        """The reading side, for statistics and reports."""
+        return self._reading
+
+    # -- what happens -------------------------------------------------------------------------------------------------
+
+    @property
+    def crowded(self) -> bool:
+        """So much waits to be committed that producers should wait with `flushed`."""
+        return self._writer.backlog > BACKLOG
+
+    @property
+    def full(self) -> bool:
+        """The disk was full: what was at hand went into the reserve, and the run is to stop."""
+        return self._writer.full
+
+    def add_call(self, call: CallRecord, begun: CellRecord | None = None) -> None:
+        """Record an answered call, before anything is made of it; with a cell's first, that the cell is begun."""
+        self._writer.check()
+        self._writer.put_call(call, begun)
+
+    def finish_cell(self, cell: CellRecord, blocks: Iterable[BlockRecord], *, replace: bool) -> None:
+        """Record a cell's end with its blocks; with `replace`, instead of the blocks it had."""
+        self._writer.check()
+        self._writer.put_cell(cell, blocks, replace=replace)
+
+    def reopen(self, cell: int) -> None:
+        """Record that a finished cell is to be worked on again."""
+        self._writer.put_reopened(cell)
+
+    def deny(self, mark: int, cell: int) -> None:
+        """Record that a cell was refused a row with this mark."""
+        self._writer.put_denied(mark, cell)
+
+    def extend(self, plan: Plan) -> None:
+        """Renumber the cells by a longer plan; before any cell is worked on.
+
+        Raises:
+            NotAnExtensionError: the plan lacks a cell, or lowers a count; the ledger is as before.
+        """
+        extend(self._writing.connection, plan)
+
+    def reopen_all(self) -> None:
+        """Have every cell worked on again from its stored answers; before any cell is worked on."""
+        self._writing.reopen_all()
+
+    def set_meta(self, **values: Any) -> None:
+        """Record facts of the run itself."""
+        self.meta.update(values)
+        self._writer.put_meta(**values)
+
+    async def flushed(self) -> None:
+        """Wait until all that was recorded before is committed."""
+        await self._writer.flushed()
+
+    # -- order -------------------------------------------------------------------------------------------------------
+
+    def put_in_order(self) -> None:
+        """Bring both files into plan order and drop what was displaced; blocking, and only when all is committed.
+
+        Each file is written anew beside itself and renamed over the old one. The ledger's new offsets are committed
+        between the two, with the note that the rename is due; a kill at any instant leaves one of the two states,
+        and `_recover_order` carries the rename out.
+        """
+        for kind, file in self._files.items():
+            if self._reading.in_order(kind, file.length):
+                continue
+            target = self._sorted(file.path)
+            length, crc = file.copy(self._reading.pieces(kind), target)
+            name = kind.name.lower()
+            connection = self._writing.connection
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(
+                "UPDATE blocks SET offset = placed.at FROM (SELECT cell, sum(length) OVER "
+                "(ORDER BY cell ROWS UNBOUNDED PRECEDING) - length AS at FROM blocks WHERE kind = ?1) AS placed "
+                "WHERE blocks.kind = ?1 AND blocks.cell = placed.cell",
+                (int(kind),),
+            )
+            self._writing.set_meta([(f"{name}_length", length), (f"{name}_crc", crc), (f"{name}_rename", 1)])
+            connection.execute("COMMIT")
+            file.close()
+            self._rename(kind, file.path, connection)
+            file.length, file.crc = length, crc
+            file.open(stopped_cleanly=True, aside=file.path)
+
+    def _recover_order(self) -> None:
+        for kind in Kind:
+            if self.meta.get(f"{kind.name.lower()}_rename"):
+                path = self.paths.rows if kind is Kind.ROWS else self.paths.rejected
+                self._rename(kind, path, self._writing.connection)
+
+    def _rename(self, kind: Kind, path: Path, connection: sqlite3.Connection) -> None:
+        source = self._sorted(path)
+        if source.exists():
+            os.replace(source, path)  # noqa: PTH105  # the one call whose atomicity is documented for every system
+            sync_folder(path.parent)
+        connection.execute("INSERT OR REPLACE INTO meta VALUES (?, 0)", (f"{kind.name.lower()}_rename",))
+
+    def _sorted(self, path: Path) -> Path:
+        return path.with_name(f".{path.name}.sorted")
+
+    # -- files ---------------------------------------------------------------------------------------------------------
+
+    def _file(self, kind: Kind) -> BlockFile:
+        name = kind.name.lower()
+        path = self.paths.rows if kind is Kind.ROWS else self.paths.rejected
+        return BlockFile(path, int(self.meta.get(f"{name}_length", 0)), int(self.meta.get(f"{name}_crc", 0)))
+
+    def _reserve(self) -> None:
+        reserve = self.paths.reserve
+        if not reserve.exists() or reserve.stat().st_size < _RESERVE:
+            reserve.write_bytes(os.urandom(4096) * (_RESERVE // 4096))
+
+    def _give_back(self) -> bool:
+        try:
+            self.paths.reserve.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+
+def to_json(value: Any) -> str:
+    """JSON for a column of the ledger: sorted keys, readable with any SQLite tool."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)

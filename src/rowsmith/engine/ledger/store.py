@@ -1,0 +1,215 @@
+"""The SQLite file of a ledger: opened, checked, migrated, read and written."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rowsmith.engine.ledger.records import BlockRecord, CallRecord, CellRecord, CellStatus, Kind
+from rowsmith.engine.ledger.schema import APPLICATION_ID, MIGRATIONS, migrate
+from rowsmith.errors import LedgerError, StorageError
+
+_CALL_COLUMNS = ", ".join(CallRecord._fields)
+_CHECKED_WHOLE = 32 << 20
+_CALL_MARKS = ", ".join("?" for _ in CallRecord._fields)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a ledger, making it if it is new.
+
+    Raises:
+        LedgerError: not a ledger, damaged, or from a newer version.
+        StorageError: the file cannot be made or written.
+    """
+    if sqlite3.sqlite_version_info < (3, 37):
+        raise LedgerError(f"Rowsmith needs SQLite 3.37 or later; this Python has {sqlite3.sqlite_version}")
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+        _check(connection, path)
+        # FULL makes each commit reach the disk; the journal is folded back every 16 MiB instead of every 4.
+        connection.executescript(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4096;"
+            "PRAGMA cache_size = -8192;"
+        )
+        migrate(connection)
+    except sqlite3.OperationalError as exc:
+        raise StorageError(f"cannot open the ledger {path}: {exc}") from exc
+    except sqlite3.DatabaseError as exc:
+        raise damaged(path, exc) from exc
+    return connection
+
+
+def damaged(path: Path, exc: BaseException) -> LedgerError:
+    """The error for a ledger that SQLite cannot read."""
+    return LedgerError(
+        f"the ledger {path} is damaged or not SQLite ({exc}). The rows file beside it is untouched. "
+        "Restore the ledger from a copy, or move both away (or use fresh=True, --fresh) to start anew."
+    )
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if tables and application != APPLICATION_ID:
+        raise LedgerError(f"{path} is an SQLite file, but not a ledger of Rowsmith. Choose another output.")
+    if version > len(MIGRATIONS):
+        raise LedgerError(
+            f"{path} was written by a newer Rowsmith (ledger version {version}, this one knows {len(MIGRATIONS)}). "
+            "Upgrade with: pip install -U rowsmith"
+        )
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    journal = path.with_name(f"{path.name}-wal")
+    if tables and path.stat().st_size < pages * page_size and not (journal.exists() and journal.stat().st_size):
+        raise damaged(
+            path, sqlite3.DatabaseError(f"{pages * page_size:,} bytes expected, {path.stat().st_size:,} found")
+        )
+    # A whole check reads the whole file, which a ledger of a million calls cannot afford at each start; what it
+    # would find in a large one is found when the page is read.
+    if tables and path.stat().st_size < _CHECKED_WHOLE:
+        (state,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if state != "ok":
+            raise damaged(path, sqlite3.DatabaseError(state))
+
+
+class Store:
+    """Reads and writes of one ledger over one connection; the caller holds the transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    # -- written inside a transaction ---------------------------------------------------------------------------
+
+    def add_calls(self, calls: Sequence[CallRecord]) -> None:
+        self.connection.executemany(f"INSERT INTO calls ({_CALL_COLUMNS}) VALUES ({_CALL_MARKS})", calls)  # noqa: S608  # fixed names
+
+    def add_blocks(self, placed: Iterable[tuple[BlockRecord, int]]) -> None:
+        """Blocks with the offsets at which they were written."""
+        self.connection.executemany(
+            "INSERT OR REPLACE INTO blocks (kind, cell, offset, length, rows, marks) VALUES (?, ?, ?, ?, ?, ?)",
+            ((b.kind, b.cell, offset, len(b.data), b.rows, b.marks) for b, offset in placed),
+        )
+
+    def drop_blocks(self, cells: Iterable[int]) -> None:
+        """Forget the blocks of cells, in both files; their bytes are dropped when the file is put in order."""
+        self.connection.executemany("DELETE FROM blocks WHERE kind IN (0, 1) AND cell = ?", ((cell,) for cell in cells))
+
+    def put_cells(self, cells: Iterable[CellRecord]) -> None:
+        self.connection.executemany("INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?)", cells)
+
+    def reopen_cells(self, cells: Iterable[int]) -> None:
+        self.connection.executemany(
+            "UPDATE cells SET status = ? WHERE cell = ?", ((int(CellStatus.OPEN), cell) for cell in cells)
+        )
+
+    def add_denied(self, denied: Iterable[tuple[int, int]]) -> None:
+        """(mark, cell) pairs: the cell was refused a row because another has it."""
+        self.connection.executemany("INSERT OR IGNORE INTO denied VALUES (?, ?)", denied)
+
+    def add_spend(self, spend: Iterable[tuple[Any, ...]]) -> None:
+        self.connection.executemany(
+            "INSERT INTO spend VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (day, model, role) DO UPDATE SET "
+            "calls = calls + excluded.calls, input_tokens = input_tokens + excluded.input_tokens, "
+            "output_tokens = output_tokens + excluded.output_tokens, "
+            "cached_tokens = cached_tokens + excluded.cached_tokens, "
+            "reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, "
+            "cost = cost + excluded.cost, unpriced = unpriced + excluded.unpriced",
+            spend,
+        )
+
+    def set_meta(self, values: Iterable[tuple[str, Any]]) -> None:
+        self.connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values)
+
+    # -- read -----------------------------------------------------------------------------------------------------
+
+    def meta(self) -> dict[str, Any]:
+        return dict(self.connection.execute("SELECT name, value FROM meta"))
+
+    def calls_of(self, cell: int) -> list[CallRecord]:
+        found = self.connection.execute(f"SELECT {_CALL_COLUMNS} FROM calls WHERE cell = ?", (cell,))  # noqa: S608  # fixed names
+        return [CallRecord(*row) for row in found]
+
+    def block_of(self, cell: int, kind: Kind) -> tuple[int, int, bytes] | None:
+        """(offset, length, marks) of a cell's block in a file."""
+        found: tuple[int, int, bytes] | None = self.connection.execute(
+            "SELECT offset, length, marks FROM blocks WHERE kind = ? AND cell = ?", (int(kind), cell)
+        ).fetchone()
+        return found
+
+    def cell(self, number: int) -> CellRecord | None:
+        row = self.connection.execute("SELECT * FROM cells WHERE cell = ?", (number,)).fetchone()
+        return CellRecord(*row) if row else None
+
+    def settled(self) -> Iterator[int]:
+        """The numbers of the cells that need no more work, ascending.
+
+        Read page by page: a cursor left open would hold a snapshot, and the journal could not be folded back while
+        it lives, which is the whole run.
+        """
+        last = -1
+        while page := self.connection.execute(
+            "SELECT cell FROM cells WHERE cell > ? AND status IN (?, ?) ORDER BY cell LIMIT 4096",
+            (last, CellStatus.DONE, CellStatus.SHORT),
+        ).fetchall():
+            for (last,) in page:
+                yield last
+
+    def is_known(self, cell: int) -> bool:
+        """Whether the ledger has something of a cell."""
+        return self.connection.execute("SELECT 1 FROM cells WHERE cell = ?", (cell,)).fetchone() is not None
+
+    def marks(self) -> Iterator[tuple[int, bytes]]:
+        """(cell, marks) of every block of rows."""
+        cursor = self.connection.execute("SELECT cell, marks FROM blocks WHERE kind = ?", (int(Kind.ROWS),))
+        while chunk := cursor.fetchmany(4096):
+            yield from chunk
+
+    def rows(self) -> int:
+        """Rows in the file."""
+        (rows,) = self.connection.execute("SELECT coalesce(sum(rows), 0) FROM cells").fetchone()
+        return int(rows)
+
+    def count(self, *statuses: CellStatus) -> int:
+        """How many cells have one of these statuses."""
+        marks = ", ".join(str(int(status)) for status in statuses)
+        (count,) = self.connection.execute(f"SELECT count(*) FROM cells WHERE status IN ({marks})").fetchone()  # noqa: S608  # numbers
+        return int(count)
+
+    def reopen_all(self) -> None:
+        """Have every cell worked on again, from its stored answers."""
+        self.connection.execute("UPDATE cells SET status = ?", (CellStatus.OPEN,))
+
+    def lacking(self) -> Iterator[CellRecord]:
+        """The finished cells that have fewer rows than they should."""
+        cursor = self.connection.execute(
+            "SELECT * FROM cells WHERE status IN (?, ?) ORDER BY cell", (CellStatus.SHORT, CellStatus.FAILED)
+        )
+        while chunk := cursor.fetchmany(4096):
+            for row in chunk:
+                yield CellRecord(*row)
+
+    def spend(self) -> list[tuple[Any, ...]]:
+        """(day, model, role, calls, input, output, cached, reasoning tokens, cost, unpriced), per day."""
+        return self.connection.execute("SELECT * FROM spend ORDER BY day, model, role").fetchall()
+
+    def denied_for(self, mark: int) -> list[int]:
+        found = self.connection.execute("SELECT cell FROM denied WHERE mark = ? ORDER BY cell", (mark,))
+        return [cell for (cell,) in found]
+
+    def pieces(self, kind: Kind) -> Iterator[tuple[int, int]]:
+        """(offset, length) of every block of a file, in plan order."""
+        cursor = self.connection.execute("SELECT offset, length FROM blocks WHERE kind = ? ORDER BY cell", (int(kind),))
+        while chunk := cursor.fetchmany(4096):
+            yield from chunk
+
+    def in_order(self, kind: Kind, length: int) -> bool:
+        """Whether a file holds nothing but its blocks, in plan order."""
+        at = 0
+        for offset, size in self.pieces(kind):
+            if offset != at:
+                return False
+            at += size
+        return at == length

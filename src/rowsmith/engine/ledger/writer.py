@@ -1,0 +1,259 @@
+"""The one thread that writes: rows file, file of rejections and ledger, committed together in groups.
+
+What is put in is kept in order. A group is committed at most `DELAY` seconds after its first record came, or at once
+when it has `GROUP` records. First the files' bytes reach the disk, then the ledger's transaction, which holds the
+files' new lengths; so what the ledger knows is always in the files, and what a kill leaves in the files beyond that
+is cut off by the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rowsmith.engine.ledger.files import BlockFile, storage_error
+from rowsmith.engine.ledger.records import BlockRecord, CallRecord, CellRecord, Kind
+from rowsmith.engine.ledger.store import Store, damaged
+from rowsmith.errors import RowsmithError, StorageError
+
+DELAY = 0.02
+"""Seconds that a record waits for company. With the commit itself it stays under the 50 ms that are promised."""
+GROUP = 2000
+"""Records that are committed without waiting for more."""
+BACKLOG = 8000
+"""Records not yet committed above which producers wait: what bounds the memory when the disk is slow."""
+
+
+@dataclass(slots=True)
+class Group:
+    """Records that are committed together."""
+
+    calls: list[CallRecord] = field(default_factory=list)
+    blocks: list[BlockRecord] = field(default_factory=list)
+    dropped: list[int] = field(default_factory=list)
+    cells: dict[int, CellRecord] = field(default_factory=dict)
+    reopened: dict[int, None] = field(default_factory=dict)
+    denied: list[tuple[int, int]] = field(default_factory=list)
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        rare = len(self.dropped) + len(self.reopened) + len(self.denied)
+        return len(self.calls) + len(self.blocks) + len(self.cells) + rare
+
+
+class Writer:
+    """Commits groups in a thread of its own.
+
+    Args:
+        store: the ledger, over a connection that no other thread uses while the writer lives.
+        files: the file of each kind.
+        path: the ledger's path, for messages.
+        make_room: called once when the disk is full; frees what was set aside and says whether there was any.
+    """
+
+    def __init__(self, store: Store, files: dict[Kind, BlockFile], path: Path, make_room: Callable[[], bool]) -> None:
+        self._store = store
+        self._files = files
+        self._path = path
+        self._make_room = make_room
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._hurry = threading.Event()
+        self._group = Group()
+        self._writing = 0
+        self._waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self._closing = False
+        self.failure: RowsmithError | None = None
+        self.full = False
+        self._thread = threading.Thread(target=self._run, name="rowsmith-ledger", daemon=True)
+        self._thread.start()
+
+    @property
+    def backlog(self) -> int:
+        """Records put in and not yet committed."""
+        return len(self._group) + self._writing
+
+    def put_call(self, call: CallRecord, begun: CellRecord | None) -> None:
+        """An answered call; with a cell's first, that the cell is begun."""
+        with self._lock:
+            self._group.calls.append(call)
+            if begun is not None:
+                self._group.cells[begun.cell] = begun
+        self._rouse()
+
+    def put_cell(self, cell: CellRecord, blocks: Iterable[BlockRecord], *, replace: bool) -> None:
+        """A cell's end with its blocks, in one group; with `replace`, instead of the blocks it had."""
+        with self._lock:
+            if replace:
+                self._group.dropped.append(cell.cell)
+                self._group.blocks = [block for block in self._group.blocks if block.cell != cell.cell]
+            self._group.blocks.extend(blocks)
+            self._group.cells[cell.cell] = cell
+            self._group.reopened.pop(cell.cell, None)
+        self._rouse()
+
+    def put_reopened(self, cell: int) -> None:
+        """A finished cell is to be worked on again."""
+        with self._lock:
+            self._group.reopened[cell] = None
+        self._rouse()
+
+    def put_denied(self, mark: int, cell: int) -> None:
+        with self._lock:
+            self._group.denied.append((mark, cell))
+        self._rouse()
+
+    def put_meta(self, **values: Any) -> None:
+        with self._lock:
+            self._group.meta.update(values)
+        self._rouse()
+
+    async def flushed(self) -> None:
+        """Wait until all that was put in before is committed.
+
+        Raises:
+            StorageError, LedgerError: it cannot be.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        with self._lock:
+            self._waiters.append((loop, done))
+        self._hurry.set()
+        self._wake.set()
+        await done
+        self.check()
+
+    def check(self) -> None:
+        """Raise what stopped the writer, if anything did."""
+        if self.failure is not None:
+            raise self.failure
+
+    def close(self) -> None:
+        """Commit what is left and end the thread."""
+        self._closing = True
+        self._hurry.set()
+        self._wake.set()
+        self._thread.join()
+
+    def _rouse(self) -> None:
+        if not self._wake.is_set():
+            self._wake.set()
+        if len(self._group) >= GROUP:
+            self._hurry.set()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            self._hurry.wait(DELAY)
+            with self._lock:
+                group, self._group = self._group, Group()
+                waiters, self._waiters = self._waiters, []
+                self._writing = len(group)
+                self._wake.clear()
+                self._hurry.clear()
+                ending = self._closing
+            if self.failure is None and (len(group) or group.meta):
+                self._commit_or_fail(group)
+            self._writing = 0
+            for loop, done in waiters:
+                if not loop.is_closed():
+                    loop.call_soon_threadsafe(_settle, done)
+            if ending:
+                return
+
+    def _commit_or_fail(self, group: Group) -> None:
+        """Commit; on a full disk once more with the reserve given back, after which the run is to stop."""
+        try:
+            try:
+                self._commit(group)
+            except (OSError, sqlite3.OperationalError):
+                if not self._make_room():
+                    raise
+                self.full = True
+                self._commit(group)
+        except OSError as exc:
+            self.failure = storage_error(exc, Path(exc.filename or self._files[Kind.ROWS].path))
+        except sqlite3.OperationalError as exc:
+            self.failure = StorageError(
+                f"cannot write the ledger {self._path}: {exc}. What was made before is kept; "
+                "make room (or mend the permissions) and run the same command again to go on."
+            )
+        except sqlite3.DatabaseError as exc:
+            self.failure = damaged(self._path, exc)
+
+    def _commit(self, group: Group) -> None:
+        store, connection = self._store, self._store.connection
+        before = {kind: (file.length, file.crc) for kind, file in self._files.items()}
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            placed = self._append(group.blocks)
+            if group.calls:
+                store.add_calls(group.calls)
+                store.add_spend(_spend(group.calls))
+            if group.dropped:
+                store.drop_blocks(group.dropped)
+            if placed:
+                store.add_blocks(placed)
+            if group.cells:
+                store.put_cells(group.cells.values())
+            if group.reopened:
+                store.reopen_cells(group.reopened)
+            if group.denied:
+                store.add_denied(group.denied)
+            lengths = [
+                (f"{kind.name.lower()}_{what}", value)
+                for kind, file in self._files.items()
+                if (file.length, file.crc) != before[kind]
+                for what, value in (("length", file.length), ("crc", file.crc))
+            ]
+            store.set_meta([*lengths, *group.meta.items()])
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            for kind, file in self._files.items():
+                length, crc = before[kind]
+                if file.length != length:
+                    file.cut(length)
+                    file.length, file.crc = length, crc
+            raise
+
+    def _append(self, blocks: list[BlockRecord]) -> list[tuple[BlockRecord, int]]:
+        placed: list[tuple[BlockRecord, int]] = []
+        for kind, file in self._files.items():
+            mine = [block for block in blocks if block.kind == kind]
+            if not mine:
+                continue
+            offset = file.length
+            for block in mine:
+                placed.append((block, offset))
+                offset += len(block.data)
+            file.append(b"".join([block.data for block in mine]))
+        return placed
+
+
+def _settle(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_result(None)
+
+
+def _spend(calls: list[CallRecord]) -> list[tuple[Any, ...]]:
+    """The calls summed per day, model and role."""
+    sums: dict[tuple[str, str, str], list[Any]] = {}
+    for call in calls:
+        day = time.strftime("%Y-%m-%d", time.gmtime(call.at))
+        entry = sums.setdefault((day, call.model, call.role), [0, 0, 0, 0, 0, 0.0, 0])
+        entry[0] += 1
+        entry[1] += call.input_tokens
+        entry[2] += call.output_tokens
+        entry[3] += call.cached_tokens
+        entry[4] += call.reasoning_tokens
+        entry[5] += call.cost or 0.0
+        entry[6] += call.cost is None
+    return [(*key, *entry) for key, entry in sums.items()]

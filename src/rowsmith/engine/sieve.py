@@ -1,0 +1,86 @@
+"""What one cell has made so far: the rows that passed all gates, and what was refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+
+from rowsmith.engine.claims import Claims
+from rowsmith.engine.events import Event, RowAccepted, RowRejected
+from rowsmith.engine.plan import Cell
+from rowsmith.quality.gates import Gate, Rejection, Row
+from rowsmith.quality.text import mark
+
+
+class Sieve:
+    """Takes a cell's candidate rows one by one.
+
+    Args:
+        cell: whose rows.
+        gates: the checks, in order.
+        text_fields: the fields by which rows are compared.
+        claims: who owns which row; None if duplicates are welcome.
+        emit: where events go.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        gates: Sequence[Gate],
+        text_fields: Sequence[str],
+        claims: Claims | None,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._cell = cell
+        self._gates = gates
+        self._text_fields = text_fields
+        self._claims = claims
+        self._emit = emit
+        self.lines: list[bytes] = []
+        self.marks: list[int] = []
+        self.texts: list[str] = []
+        self.refused: list[tuple[str, str]] = []
+        self.rejected: list[bytes] = []
+        self.reasons: Counter[str] = Counter()
+
+    def offer(self, row: Row, origin: dict[str, Any]) -> bool:
+        """Let a row through the gates; says whether it was accepted."""
+        for gate in self._gates:
+            verdict = gate.check(row, self._cell.values)
+            if isinstance(verdict, Rejection):
+                self.refuse(verdict.gate, verdict.reason, self._text(row), {**origin, "row": row})
+                return False
+            row = verdict
+        if self._claims is not None:
+            number = mark(row, self._text_fields)
+            if number in self.marks or not self._claims.claim(number, self._cell.number):
+                self.refuse("duplicate", "the same text exists already", self._text(row), {**origin, "row": row})
+                return False
+            self.marks.append(number)
+        self.lines.append(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+        self.texts.append(self._text(row))
+        self._emit(RowAccepted(self._cell, row))
+        return True
+
+    def refuse(self, gate: str, reason: str, text: str, origin: dict[str, Any], *, tell: bool = True) -> None:
+        """Set down that something was refused.
+
+        Args:
+            gate: what refused it.
+            reason: why, in one line.
+            text: the refused text as a model wrote it, to be shown to the model when it is asked again.
+            origin: the call's key and the raw answer or the row.
+            tell: whether the next round's prompt is to speak of it.
+        """
+        if tell:
+            self.refused.append((reason, text))
+        self.reasons[gate] += 1
+        record = {"gate": gate, "reason": reason, "cell": self._cell.name, **origin}
+        self.rejected.append(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE, default=str))
+        self._emit(RowRejected(self._cell, gate, reason))
+
+    def _text(self, row: Row) -> str:
+        return str(row[self._text_fields[0]])

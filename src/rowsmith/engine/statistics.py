@@ -1,0 +1,76 @@
+"""A run's report, kept from its events."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rowsmith.engine.events import CallMade, Event, Retry, RowRejected
+from rowsmith.engine.ledger import Ledger
+from rowsmith.engine.ledger.records import CellRecord
+from rowsmith.engine.report import Lack, Report, Spend
+
+
+class Statistics:
+    """A listener that counts."""
+
+    def __init__(self) -> None:
+        self.report = Report()
+        self._by_type: dict[type[Any], Callable[[Any], None]] = {
+            CallMade: self._call,
+            RowRejected: self._rejected,
+            Retry: self._retry,
+        }
+
+    def __call__(self, event: Event) -> None:
+        count = self._by_type.get(type(event))
+        if count is not None:
+            count(event)
+
+    def _call(self, event: CallMade) -> None:
+        if event.replayed:
+            self.report.replayed += 1
+        else:
+            self.report.calls += 1
+
+    def _rejected(self, event: RowRejected) -> None:
+        self.report.rejected[event.gate] += 1
+
+    def _retry(self, event: Retry) -> None:
+        del event
+        self.report.retries += 1
+
+
+def spend_of(ledger: Ledger) -> dict[tuple[str, str], Spend]:
+    """All that was ever spent on a run, by model and role."""
+    sums: dict[tuple[str, str], Spend] = {}
+    for _, model, role, *numbers in ledger.store.spend():
+        sums.setdefault((model, role), Spend()).add(Spend(*numbers))
+    return sums
+
+
+def lacks_of(
+    cells: Iterable[CellRecord], group: Callable[[int], dict[str, str]], want: Callable[[int], int]
+) -> list[Lack]:
+    """What short and failed cells lack, summed by group.
+
+    Args:
+        cells: the records of the cells that lack rows.
+        group: the names under which a cell is counted, from its number.
+        want: how many rows a cell should have, from its number.
+    """
+    rows: Counter[tuple[tuple[str, str], ...]] = Counter()
+    reasons: dict[tuple[tuple[str, str], ...], Counter[str]] = {}
+    for record in cells:
+        names = tuple(group(record.cell).items())
+        rows[names] += want(record.cell) - record.rows
+        reasons.setdefault(names, Counter()).update(_reasons(record))
+    return [Lack(dict(names), count, dict(reasons[names].most_common())) for names, count in sorted(rows.items())]
+
+
+def _reasons(record: CellRecord) -> dict[str, int]:
+    import orjson
+
+    found: dict[str, int] = orjson.loads(record.reasons) if record.reasons else {}
+    return found

@@ -1,0 +1,249 @@
+"""What every provider of a model behind HTTP takes and checks, whatever its wire format."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import math
+import re
+from collections.abc import Coroutine, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
+from urllib.parse import urlsplit
+
+import orjson
+
+from rowsmith.errors import ConfigError
+from rowsmith.llm import failures
+from rowsmith.llm.failures import Caller
+from rowsmith.llm.provider import KnownLimits
+
+if TYPE_CHECKING:
+    from rowsmith.llm.transport import Reply, Transport
+    from rowsmith.llm.values import Request
+
+_KEY_HEADERS = frozenset({"authorization", "api-key", "x-api-key"})
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class RemoteModel:
+    """The arguments that providers of remote models share. It is the base of their classes and no provider itself.
+
+    None always means that the service's own default holds. A subclass works out `endpoint` and the fields after it
+    from the arguments, once, and sets them with `_settle`.
+
+    Attributes:
+        model_id: the model's id at the service.
+        api_key: the key; it is in no repr, error or log.
+        api_base: the address of the service, as its own client takes it.
+        temperature: 0 to 2.
+        top_p: 0 to 1.
+        frequency_penalty: -2 to 2.
+        max_completion_tokens: the most tokens of one answer, reasoning included; at least 1.
+        timeout: seconds that one request may take in all.
+        rpm_limit: requests per minute to keep to.
+        tpm_limit: tokens per minute to keep to, input and output together.
+        rpd_limit: requests per day to keep to.
+        max_concurrency: the most requests in flight at once.
+        endpoint: the address that answers, without any key in it.
+    """
+
+    name: ClassVar[str]
+
+    model_id: str = ""
+    _: KW_ONLY
+    api_key: str | None = field(default=None, repr=False)
+    api_base: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    frequency_penalty: float | None = None
+    max_completion_tokens: int | None = None
+    timeout: float = 300.0
+    rpm_limit: int | None = None
+    tpm_limit: int | None = None
+    rpd_limit: int | None = None
+    max_concurrency: int | None = None
+
+    endpoint: str = field(init=False, repr=False, compare=False)
+    _headers: dict[str, str] = field(init=False, repr=False, compare=False)
+    _caller: Caller = field(init=False, repr=False, compare=False)
+    _parameters: dict[str, Any] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        given = self.model_id
+        if not isinstance(given, str) or not given or given != given.strip() or not given.isprintable():
+            raise ConfigError(f"model_id must be the name of a model, such as 'gpt-5-mini'; it is {self.model_id!r}.")
+        check_number("temperature", self.temperature, 0, 2)
+        check_number("top_p", self.top_p, 0, 1)
+        check_number("frequency_penalty", self.frequency_penalty, -2, 2)
+        for name in ("max_completion_tokens", "rpm_limit", "tpm_limit", "rpd_limit", "max_concurrency"):
+            check_count(name, getattr(self, name))
+        if not _is_number(self.timeout) or not 0 < self.timeout < math.inf:
+            raise ConfigError(f"timeout must be a number of seconds above 0; it is {self.timeout!r}.")
+
+    @property
+    def limits(self) -> KnownLimits:
+        """The limits as the arguments gave them."""
+        return KnownLimits(
+            rpm=self.rpm_limit, tpm=self.tpm_limit, rpd=self.rpd_limit, max_concurrency=self.max_concurrency
+        )
+
+    def describe(self) -> Mapping[str, Any]:
+        """The model, the address and every parameter that is sent."""
+        return {
+            "provider": self.name,
+            "model": self.model_id,
+            "endpoint": self.endpoint,
+            "parameters": self._parameters,
+        }
+
+    def _post(self, body: bytes, transport: Transport) -> Coroutine[Any, Any, Reply]:
+        return transport.post(self.endpoint, body, self._headers, timeout=self.timeout, caller=self._caller)
+
+    def _settle(self, **values: Any) -> None:
+        """Set what is worked out from the arguments, while the object is made."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+
+def check_number(name: str, value: object, low: float, high: float) -> None:
+    """Raise ConfigError unless the value is None or a number from `low` to `high`."""
+    if value is not None and not (_is_number(value) and low <= value <= high):
+        raise ConfigError(f"{name} must be a number from {low} to {high}; it is {value!r}.")
+
+
+def check_count(name: str, value: object) -> None:
+    """Raise ConfigError unless the value is None or a whole number of at least 1."""
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise ConfigError(f"{name} must be a whole number of at least 1; it is {value!r}.")
+
+
+def check_key(key: str, source: str) -> str:
+    """The key without surrounding blanks.
+
+    Args:
+        key: as it was given.
+        source: where it came from, for the error.
+
+    Raises:
+        ConfigError: it cannot be sent in a header. The message does not show it.
+    """
+    if not isinstance(key, str) or not key.strip():
+        raise ConfigError(f"{source} must be a key; it is empty or no text.")
+    key = key.strip()
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ConfigError(f"{source} holds a blank or a character that no key has: copy it again, in one piece.")
+    return key
+
+
+def check_base(value: object, source: str = "api_base") -> str:
+    """The address without a slash at its end.
+
+    Raises:
+        ConfigError: it is no http(s) address, or holds a password, a query or a fragment.
+    """
+    if not isinstance(value, str):
+        raise ConfigError(f"{source} must be an address such as 'https://host/v1'; it is {value!r}.")
+    try:
+        parts = urlsplit(value.strip())
+        known = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        known = False
+    if not known:
+        shown = failures.scrub(re.sub(r"//[^/@]*@", "//***@", value), ())
+        raise ConfigError(f"{source} must be an address such as 'http://localhost:8080/v1'; it is {shown!r}.")
+    if "@" in parts.netloc:
+        raise ConfigError(f"{source} for {parts.hostname} must not hold a name or password: pass `api_key` instead.")
+    if parts.query or parts.fragment:
+        raise ConfigError(f"{source} for {parts.hostname} must end with its path; it has a query or fragment.")
+    return parts.geturl().rstrip("/")
+
+
+def is_local(base: str) -> bool:
+    """Whether an address is on this machine or a private network, where servers seldom want a key."""
+    host = urlsplit(base).hostname or ""
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.endswith((".localhost", ".local", ".internal", ".lan"))
+
+
+def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """A copy of headers that the user adds.
+
+    Raises:
+        ConfigError: a name or a value cannot be sent. The message shows no value.
+    """
+    for name, value in (headers or {}).items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise ConfigError(f"extra_headers: {name!r} is no name of a header.")
+        if not isinstance(value, str) or not value.isprintable():
+            raise ConfigError(f"extra_headers: the value of {name!r} must be text on one line.")
+    return dict(headers or {})
+
+
+def carries_key(headers: Mapping[str, str]) -> bool:
+    """Whether one of the user's own headers is a key by its name."""
+    return any(name.lower() in _KEY_HEADERS for name in headers)
+
+
+def merged_headers(key: str | None, extra: Mapping[str, str]) -> dict[str, str]:
+    """The headers of a JSON request, where the user's own win over ours."""
+    ours = {"Content-Type": "application/json", "Accept": "application/json"}
+    if key is not None:
+        ours["Authorization"] = f"Bearer {key}"
+    overridden = {name.lower() for name in extra}
+    return {name: value for name, value in ours.items() if name.lower() not in overridden} | dict(extra)
+
+
+def secrets_of(key: str | None, extra: Mapping[str, str]) -> tuple[str, ...]:
+    """All that must not be seen in an error: the key, and the user's headers with the last word of each."""
+    values = [key or "", *extra.values(), *(value.rpartition(" ")[2] for value in extra.values())]
+    return tuple(dict.fromkeys(value for value in values if len(value) >= 8 or value == key))
+
+
+def messages_of(request: Request) -> list[dict[str, str]]:
+    """The conversation as OpenAI and Ollama write it."""
+    return [{"role": message.role, "content": message.content} for message in request.messages]
+
+
+def to_bytes(payload: dict[str, Any]) -> bytes:
+    """The payload as JSON, keys in the order given.
+
+    Half of a surrogate pair, which a careless reader leaves in a text and no JSON may hold, becomes U+FFFD.
+    """
+    try:
+        return orjson.dumps(payload)
+    except orjson.JSONEncodeError:
+        return orjson.dumps(_mended(payload))
+
+
+def from_bytes(reply: Reply, caller: Caller) -> Any:
+    """What a reply says.
+
+    Half of a surrogate pair in it, which strict JSON forbids, becomes U+FFFD: the answer is paid for.
+
+    Raises:
+        MalformedReplyError: it is not JSON.
+    """
+    try:
+        return orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        try:
+            return _mended(json.loads(reply.body))
+        except ValueError:
+            raise failures.malformed("the reply is not JSON", reply.headers, reply.body, caller) from None
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATES.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_mended(key): _mended(inner) for key, inner in value.items()}
+    return [_mended(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)

@@ -1,0 +1,151 @@
+"""Providers by name, through one mechanism: the entry points of the group `rowsmith.providers`.
+
+A package brings a provider by naming its class in its metadata; Rowsmith's own are named the same way:
+
+    [project.entry-points."rowsmith.providers"]
+    acme = "acme_rowsmith:AcmeProvider"
+
+The class is called with `model_id` and the user's keyword arguments, and makes a `Provider`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from rowsmith.errors import ConfigError, did_you_mean
+from rowsmith.llm.provider import Provider
+
+GROUP = "rowsmith.providers"
+
+_MEMBERS = ("name", "model_id", "endpoint", "rungs", "limits", "timeout", "describe", "encode", "complete")
+_OPENAI_NAMES = re.compile(r"gpt-|chatgpt|chat-latest|o\d+(-|$)|ft:")
+
+
+def available() -> list[str]:
+    """The names of all providers that are installed, sorted. None of them is imported."""
+    return sorted({point.name for point in entry_points(group=GROUP)})
+
+
+def resolve(spec: str | Mapping[str, Any] | Provider) -> Provider:
+    """The provider that is meant.
+
+    Args:
+        spec: `openai/gpt-5-mini` (the model's id may hold further slashes); a provider's name alone, for its default
+            model; a mapping of `model` to such a text with the provider's arguments beside it, as in YAML; or a
+            provider, which is returned as it is.
+
+    Raises:
+        ConfigError: nothing of that name is installed, or the arguments are wrong.
+    """
+    if isinstance(spec, str):
+        return _made(spec, {})
+    if isinstance(spec, Mapping):
+        arguments = dict(spec)
+        model = arguments.pop("model", None)
+        if not isinstance(model, str):
+            raise ConfigError(
+                "A model given by a mapping needs `model`, such as {'model': 'openai/gpt-5-mini', 'temperature': 0.7}; "
+                f"it has {', '.join(map(repr, spec)) or 'nothing'}."
+            )
+        return _made(model, arguments)
+    if isinstance(spec, type):
+        raise ConfigError(f"A model must be a provider, not its class: write {spec.__name__}(...).")
+    if isinstance(spec, Provider):
+        return spec
+    raise ConfigError(f"A model must be a text such as 'openai/gpt-5-mini', a mapping or a provider; it is {spec!r}.")
+
+
+def _made(written: str, arguments: dict[str, Any]) -> Provider:
+    name, slash, model_id = written.strip().partition("/")
+    point = _point(name, written, complete=bool(slash))
+    if slash and not model_id:
+        raise ConfigError(f"{written!r} names no model: write {name}/<model>.")
+    maker = _loaded(point)
+    if model_id:
+        arguments = {"model_id": model_id, **_without_model_id(arguments, written)}
+    _check_arguments(maker, arguments, name)
+    made = maker(**arguments)
+    missing = [member for member in _MEMBERS if not hasattr(made, member)]
+    if missing:
+        raise ConfigError(f"{_origin(point)} is no provider: it lacks {', '.join(missing)}.")
+    provider: Provider = made
+    return provider
+
+
+def _point(name: str, written: str, *, complete: bool) -> EntryPoint:
+    found = list(entry_points(group=GROUP, name=name))
+    if not found:
+        raise ConfigError(_unknown(name, written, complete=complete))
+    if len({point.value for point in found}) > 1:
+        origins = " and ".join(sorted(_origin(point) for point in found))
+        raise ConfigError(f"The provider {name!r} is offered twice, by {origins}: uninstall one of them.")
+    return found[0]
+
+
+def _unknown(name: str, written: str, *, complete: bool) -> str:
+    known = available()
+    if not known:
+        return "No provider is installed, not even Rowsmith's own: its package metadata is missing. Install it again."
+    if complete:
+        return f"There is no provider {name!r} (in {written!r}). {did_you_mean(name, known)}"
+    nearest = did_you_mean(name, known)
+    if not name:
+        return f"A model is written provider/model, such as openai/gpt-5-mini; it is empty. {nearest}"
+    if nearest.startswith("Did you mean"):
+        return f"There is no provider {name!r}. {nearest}"
+    likely = [_likely(name)] if _likely(name) in known else known
+    meant = " or ".join(f"{provider}/{name}" for provider in likely if provider != "offline")
+    return f"{written!r} names no provider: write provider/model, such as {meant}. Providers: {', '.join(known)}."
+
+
+def _likely(model_id: str) -> str:
+    """The provider of a model given without one, by the way such names are formed, or an empty text."""
+    if _OPENAI_NAMES.match(model_id):
+        return "openai"
+    if model_id.startswith("claude"):
+        return "anthropic"
+    if model_id.startswith("gemini"):
+        return "gemini"
+    return "ollama" if ":" in model_id else ""
+
+
+def _loaded(point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as exc:
+        raise ConfigError(f"The provider {point.name!r} cannot be loaded from {_origin(point)}: {exc}.") from exc
+
+
+def _origin(point: EntryPoint) -> str:
+    package = point.dist.name if point.dist is not None else "an unnamed package"
+    return f"{point.value} ({package})"
+
+
+def _without_model_id(arguments: dict[str, Any], written: str) -> dict[str, Any]:
+    if "model_id" in arguments:
+        raise ConfigError(f"`model` already names the model ({written!r}): leave `model_id` out.")
+    return arguments
+
+
+def _check_arguments(maker: Any, arguments: Mapping[str, Any], name: str) -> None:
+    parameters = inspect.signature(maker).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    known = [key for key in parameters if key != "model_id"]
+    for key in arguments:
+        if key not in parameters:
+            raise ConfigError(f"The provider {name!r} has no argument {key!r}. {did_you_mean(str(key), known)}")
+    lacking = [
+        key
+        for key, parameter in parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind is not parameter.VAR_POSITIONAL
+        and key not in arguments
+    ]
+    if lacking:
+        needed = f"{name}/<model>" if lacking == ["model_id"] else f"{', '.join(map(repr, lacking))} for {name!r}"
+        raise ConfigError(f"Something is missing: give {needed}.")

@@ -1,0 +1,1 @@
+"""Gates: checks that accept, mend or reject a row, with a reason."""

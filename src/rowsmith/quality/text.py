@@ -1,0 +1,24 @@
+"""Texts as they are compared: without regard to case, spacing, Unicode composition, and punctuation at the ends."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Sequence
+
+from rowsmith.quality.gates import Row
+
+_ENDS = " .,;:!?…\"'`“”‘’«»()[]-–—"
+
+
+def normalised(text: str) -> str:
+    """The text as it is compared with others."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return " ".join(text.casefold().split()).strip(_ENDS)
+
+
+def mark(row: Row, fields: Sequence[str]) -> int:
+    """A 64-bit number that rows with the same texts in these fields share, for finding exact duplicates."""
+    text = "\0".join([normalised(str(row[field])) for field in fields])
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")

@@ -1,0 +1,176 @@
+"""Multiple-choice questions from documents: a question with its right answer, then wrong answers to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from rowsmith.data.readers import Source, open_source
+from rowsmith.engine.asking import Prompt
+from rowsmith.engine.axes import Axis
+from rowsmith.engine.context import Context, Draft
+from rowsmith.engine.plan import Cell
+from rowsmith.llm.structured.output import ListOutput, Output
+from rowsmith.llm.values import Message
+from rowsmith.prompts.template import Template, check
+from rowsmith.quality.gates import Row
+from rowsmith.quality.text import normalised
+from rowsmith.recipes.base import BaseRecipe, DatasetConfig, Language
+
+
+class MCQDatasetConfig(DatasetConfig):
+    """Questions, so many for each document and language.
+
+    Templates of `prompts` must have `{num_samples}`, `{language_name}` and `{document}`; that of `distractor_prompt`
+    must have `{language_name}`, `{question}` and `{correct_answer}`, and may have `{document}`.
+
+    Attributes:
+        local_file_path: the documents: `.txt` (one a line), `.csv`, `.tsv` or `.jsonl`.
+        text_column: the column or field of the text; not needed for `.txt`.
+        sample_count: only so many documents, the first that fit; None for all.
+        min_document_length: shorter documents are left out, in characters.
+        max_document_length: longer documents are left out, in characters.
+        distractor_prompt: a template of your own for the wrong answers.
+    """
+
+    local_file_path: str
+    text_column: str | None = None
+    num_samples_per_prompt: int = Field(default=3, ge=1)
+    sample_count: int | None = Field(default=None, ge=1)
+    min_document_length: int = Field(default=100, ge=0)
+    max_document_length: int = Field(default=10_000, ge=1)
+    distractor_prompt: str | None = None
+
+    mandatory: ClassVar[frozenset[str]] = frozenset({"num_samples", "language_name", "document"})
+    distractor_mandatory: ClassVar[frozenset[str]] = frozenset({"language_name", "question", "correct_answer"})
+    default_prompts: ClassVar[tuple[str, ...]] = (
+        "Read this document:\n\n{document}\n\n"
+        "Write {num_samples} questions in {language_name} about what it says, each with its right answer in a few "
+        "words. Ask about different things; start from easy facts and go on to what takes thought. Each question "
+        "must be understood and answered by someone who has learnt the subject but has not got the document before "
+        "them, and must have only one right answer.",
+    )
+    default_distractor_prompt: ClassVar[str] = (
+        "This is a question of a multiple-choice test, with its right answer:\n\n"
+        "Question: {question}\nRight answer: {correct_answer}\n\n"
+        "Write three wrong answers in {language_name}. They must be wrong, but tempting to someone who knows the "
+        "subject only half; of the same kind, length and style as the right answer; and all different. "
+        'Write no answer such as "all of the above" or "none of these".'
+    )
+
+    @field_validator("distractor_prompt")
+    @classmethod
+    def _distractor_prompt_fits(cls, text: str | None) -> str | None:
+        if text is not None:
+            check([Template(text)], mandatory=cls.distractor_mandatory, available={"document"}, values={})
+        return text
+
+    @model_validator(mode="after")
+    def _lengths_fit(self) -> MCQDatasetConfig:
+        if self.min_document_length > self.max_document_length:
+            raise ValueError(
+                f"min_document_length={self.min_document_length} is more than "
+                f"max_document_length={self.max_document_length}: no document can fit"
+            )
+        return self
+
+    def documents(self) -> Source:
+        """The documents, read from the file when they are needed.
+
+        Raises:
+            SourceError: the file cannot be read, lacks the column, or has no document of a length that fits.
+        """
+        return open_source(
+            self.local_file_path,
+            self.text_column,
+            min_length=self.min_document_length,
+            max_length=self.max_document_length,
+            limit=self.sample_count,
+        )
+
+
+class QuestionEntry(BaseModel):
+    """What a model writes first."""
+
+    question: str = Field(description="the question")
+    correct_answer: str = Field(description="the right answer, in a few words")
+
+
+class Distractors(BaseModel):
+    """What a model writes next."""
+
+    incorrect_answer_1: str = Field(description="a wrong answer")
+    incorrect_answer_2: str = Field(description="another wrong answer")
+    incorrect_answer_3: str = Field(description="a third wrong answer")
+
+    def all(self) -> tuple[str, str, str]:
+        """The three of them."""
+        return self.incorrect_answer_1, self.incorrect_answer_2, self.incorrect_answer_3
+
+
+class MCQ(BaseRecipe[MCQDatasetConfig]):
+    """One cell is one document, one template with its placeholders' values, and one language."""
+
+    name: ClassVar[str] = "mcq"
+    roles: ClassVar[tuple[str, ...]] = ("question", "distractor")
+    text_fields: ClassVar[tuple[str, ...]] = ("question", "correct_answer")
+    growing_fields: ClassVar[frozenset[str]] = BaseRecipe.growing_fields | {"local_file_path", "sample_count"}
+    questions: ClassVar[ListOutput[QuestionEntry]] = ListOutput(QuestionEntry)
+    distractors: ClassVar[Output[Distractors]] = Output(Distractors)
+
+    def __init__(self, config: MCQDatasetConfig) -> None:
+        self._documents = config.documents()
+        self._distractor = Template(config.distractor_prompt or config.default_distractor_prompt)
+        super().__init__(config)
+
+    def outer_axes(self) -> Sequence[Axis]:
+        return (Axis("document", self._documents),)
+
+    def values(self, cell: Cell) -> Mapping[str, object]:
+        return {"document": cell.values["document"]}
+
+    async def make(self, cell: Cell, context: Context) -> None:
+        document: str = cell.values["document"]
+        language: Language = cell.values["language"]
+        model_id, metadata = context.model("question"), self.metadata(cell, context)
+
+        async def row(draft: Draft[QuestionEntry]) -> Row:
+            entry = draft.entry
+            values = {
+                "question": entry.question,
+                "correct_answer": entry.correct_answer,
+                "language_name": language.name,
+                "language": language.code,
+                "document": document,
+            }
+            prompt = Prompt((Message.user(self._distractor.render(values)),), values)
+            wrong = await draft.ask(
+                "distractor", prompt, self.distractors, lambda answers: fault(entry.correct_answer, answers)
+            )
+            return {
+                "source_document": document,
+                "question": entry.question,
+                "correct_answer": entry.correct_answer,
+                **wrong.model_dump(),
+                "language": language.code,
+                "model_id": model_id,
+                "mcq_source": "synthetic",
+                "metadata": metadata,
+            }
+
+        await context.collect("question", self.prompt(cell), self.questions, row)
+
+
+def fault(correct: str, answers: Distractors) -> str | None:
+    """What is wrong with three wrong answers, or None: none may be empty, the right one, or another again."""
+    taken = {normalised(correct): "the right answer"}
+    for number, answer in enumerate(answers.all(), start=1):
+        plain = normalised(answer)
+        if not plain:
+            return f"incorrect_answer_{number} is empty"
+        if plain in taken:
+            return f"incorrect_answer_{number} ({answer!r}) is the same as {taken[plain]}"
+        taken[plain] = f"incorrect_answer_{number}"
+    return None

@@ -1,0 +1,1 @@
+"""A scripted model server, for the tests of Rowsmith and of those who use it."""
