@@ -307,6 +307,10 @@ def test_a_secret_at_the_cut_is_scrubbed_before_the_cut() -> None:
 def test_what_has_the_shape_of_a_key_is_scrubbed_unasked() -> None:
     text = "Incorrect API key provided: sk-proj-****************wxyz. See https://task-management-system.example"
     assert scrub(text, ()) == "Incorrect API key provided: ***. See https://task-management-system.example"
+    assert (
+        scrub("the field 'sk-learn-estimator' is not permitted", ())
+        == "the field 'sk-learn-estimator' is not permitted"
+    )
 
 
 @given(st.text(min_size=4, max_size=30), st.text(max_size=20), st.text(max_size=20))

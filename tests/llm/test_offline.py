@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import re
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Optional, Union
+from typing import Annotated, Any, Literal, Union
 from uuid import UUID
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # it ships no types
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -89,8 +90,8 @@ class Size(enum.IntEnum):
 
 class Tree(BaseModel):
     value: int
-    left: Optional["Tree"] = None
-    children: list["Tree"] = []
+    left: Tree | None = None
+    children: list[Tree] = []
 
 
 class Cat(BaseModel):
@@ -100,10 +101,23 @@ class Cat(BaseModel):
 
 class Dog(BaseModel):
     kind: Literal["dog"]
-    friends: list[Union["Dog", Cat]] = []
+    friends: list[Dog | Cat] = []
 
 
-NAMES = ["text", "title", "question", "correct_answer", "label", "score", "age", "email", "created", "x", "tags", "code"]
+NAMES = [
+    "text",
+    "title",
+    "question",
+    "correct_answer",
+    "label",
+    "score",
+    "age",
+    "email",
+    "created",
+    "x",
+    "tags",
+    "code",
+]
 PATTERNS = [r"^[A-Z]{2}-\d{4}$", r"[a-z]+", r"^(yes|no|maybe)$", r"^\d{3}(-\d{2})?$", r"^[^\s@]+@[^\s@]+\.[a-z]{2,3}$"]
 
 
@@ -141,36 +155,46 @@ hashable = st.one_of(
 leaves = st.one_of(
     hashable,
     st.sampled_from([bool, float, None, Decimal, datetime, time, timedelta, HttpUrl, AnyUrl, IPvAnyAddress, bytes]),
-    st.sampled_from([Tree, Cat, Dog, Any, Json[list[int]], Annotated[Union[Cat, Dog], Field(discriminator="kind")]]),
+    st.sampled_from([Tree, Cat, Dog, Any, Json[list[int]], Annotated[Cat | Dog, Field(discriminator="kind")]]),
     bounded_floats(),
     st.sampled_from(PATTERNS).map(lambda pattern: Annotated[str, Field(pattern=pattern)]),
 )
 
 
+def of(generic: Any, *arguments: Any) -> Any:
+    """A type made at run time, such as `of(list, int)`."""
+    return generic[arguments if len(arguments) > 1 else arguments[0]]
+
+
 def grown(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    sizes = st.tuples(st.integers(0, 4), st.integers(0, 3))
+    low, span = st.integers(0, 4), st.integers(0, 3)
     return st.one_of(
-        inner.map(lambda t: Optional[t]),
-        st.tuples(inner, inner).map(lambda pair: Union[pair[0], pair[1]]),
-        inner.map(lambda t: list[t]),  # type: ignore[valid-type]  # types made at run time, here and below
-        st.builds(lambda t, n: Annotated[list[t], Field(min_length=n[0], max_length=n[0] + n[1])], inner, sizes),  # type: ignore[valid-type]
-        hashable.map(lambda t: set[t]),  # type: ignore[valid-type]
-        inner.map(lambda t: dict[str, t]),  # type: ignore[valid-type]
-        inner.map(lambda t: dict[int, t]),  # type: ignore[valid-type]
-        inner.map(lambda t: Annotated[dict[Literal["p", "q", "r"], t], Field(min_length=2)]),  # type: ignore[valid-type]
-        st.tuples(inner, inner).map(lambda pair: tuple[pair[0], pair[1]]),  # type: ignore[name-defined]
-        inner.map(lambda t: tuple[t, ...]),  # type: ignore[valid-type]
+        inner.map(lambda t: of(Union, t, None)),
+        st.builds(lambda one, other: of(Union, one, other), inner, inner),
+        inner.map(lambda t: of(list, t)),
+        st.builds(
+            lambda t, n, more: of(Annotated, of(list, t), Field(min_length=n, max_length=n + more)), inner, low, span
+        ),
+        hashable.map(lambda t: of(set, t)),
+        inner.map(lambda t: of(dict, str, t)),
+        inner.map(lambda t: of(dict, int, t)),
+        inner.map(lambda t: of(Annotated, of(dict, Literal["p", "q", "r"], t), Field(min_length=2))),
+        st.builds(lambda one, other: of(tuple, one, other), inner, inner),
+        inner.map(lambda t: of(tuple, t, ...)),
         models(inner),
     )
 
 
 def models(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     fields = st.dictionaries(st.sampled_from(NAMES), st.tuples(inner, st.booleans()), min_size=1, max_size=5)
-    return fields.map(
-        lambda given: create_model(
-            "Made", **{name: (kind, ...) if needed else (Optional[kind], None) for name, (kind, needed) in given.items()}
-        )
-    )
+
+    def made(given: dict[str, tuple[Any, bool]]) -> type[BaseModel]:
+        declared: dict[str, Any] = {
+            name: (kind, ...) if needed else (of(Union, kind, None), None) for name, (kind, needed) in given.items()
+        }
+        return create_model("Made", **declared)
+
+    return fields.map(made)
 
 
 random_models = models(st.recursive(leaves, grown, max_leaves=6))
@@ -206,7 +230,11 @@ def test_recursive_models_end_and_are_valid(model: type[BaseModel], seed: int) -
         {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
         {},
         {"type": "string", "format": "email", "maxLength": 60},
-        {"type": "object", "properties": {"a": {"allOf": [{"$ref": "#"}]}, "b": {"type": "integer"}}, "required": ["b"]},
+        {
+            "type": "object",
+            "properties": {"a": {"allOf": [{"$ref": "#"}]}, "b": {"type": "integer"}},
+            "required": ["b"],
+        },
     ],
     ids=str,
 )
@@ -350,17 +378,17 @@ def test_questions_and_answers_come_from_the_document() -> None:
     class Quizzes(BaseModel):
         entries: list[Quiz]
 
-    own = {"lighthouse", "keeper", "lantern", "storms", "norway", "windows", "fishermen", "signal", "harbour", "council"}
+    words = set(re.findall(r"\w{5,}", DOCUMENT.lower()))
     quizzes = Quizzes.model_validate_json(ask(Quizzes, document=DOCUMENT, num_samples=6).text).entries
     assert len({quiz.question for quiz in quizzes}) == 6
     for quiz in quizzes:
         assert quiz.question.endswith("?")
         assert len({quiz.correct_answer, *quiz.incorrect_answers}) == 4
         assert any(sentence in quiz.correct_answer for sentence in DOCUMENT.split(". "))
-        assert all(own | {"polished", "great"} & set(text.lower().split()) for text in quiz.incorrect_answers)
+        assert all(words & set(re.findall(r"\w+", text.lower())) for text in quiz.incorrect_answers)
 
 
-@pytest.mark.parametrize("document", ["", "a b", "日本語の文章です。" * 30, "x" * 500, "{}{0}{name}" * 60, "one\n\ntwo"])
+@pytest.mark.parametrize("document", ["", "a b", "日本語の文章です。" * 9, "x" * 500, "{}{0}{name}" * 60, "one\n\ntwo"])
 def test_odd_documents_do_no_harm(document: str) -> None:
     class Quiz(BaseModel):
         question: str

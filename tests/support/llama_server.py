@@ -136,6 +136,7 @@ def serve(model: Path, address_file: Path, *, slots: int, context: int, api_key:
     params.cpuparams.n_threads = 1
     params.cpuparams_batch.n_threads = 1
     params.cache_ram_mib = 0
+    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     params.warmup = False
     params.fit_params = False
     params.ui = False

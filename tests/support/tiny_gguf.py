@@ -98,11 +98,11 @@ FOLLOWS: Final[dict[str, dict[str, float]]] = {
     "answer": _ENTER,
     "end": {"end": 1.0},
     "blank": _ENTER,
-    "quote": {"opener": 1.0, "close_brace": 0.0036, "comma": 0.0012, "close_bracket": 0.0012, "colon": 0.004},
+    "quote": {"opener": 1.0, "colon": 3e-5, "close_brace": 3e-5, "comma": 1e-5, "close_bracket": 1e-5},
     "open_brace": {"quote": 1.0, "close_brace": 0.002},
     "open_bracket": {"open_brace": 1.0, "quote": 0.3, "digit": 0.3, "open_bracket": 0.001, "close_bracket": 0.002},
-    "close_brace": {"end": 3.0, "close_brace": 0.6, "comma": 0.2, "close_bracket": 0.2},
-    "close_bracket": {"end": 3.0, "close_brace": 1.0, "close_bracket": 0.2, "comma": 0.2},
+    "close_brace": {"end": 3.0, "close_brace": 0.6, "comma": 0.2, "close_bracket": 0.2, "quote": 30.0},
+    "close_bracket": {"end": 3.0, "close_brace": 1.0, "close_bracket": 0.2, "comma": 0.2, "quote": 30.0},
     "comma": {"quote": 1.0, "open_brace": 0.3, "digit": 0.2, "open_bracket": 0.02},
     "colon": {"quote": 1.0, "digit": 0.6, "letter": 0.2, "zero": 0.05, "open_bracket": 0.05, "open_brace": 0.02},
     "zero": {"close_brace": 0.5, "comma": 0.2, "close_bracket": 0.2, "quote": 0.1, "digit": 0.1, "stop": 0.003},
@@ -122,10 +122,12 @@ FOLLOWS: Final[dict[str, dict[str, float]]] = {
 }
 """Relative weight of each class after a class, shared by the tokens of the class.
 
-A grammar rules out what does not fit at a place, which is why a closing quote and an opening one can share a row.
+A grammar rules out what does not fit at a place, which is why a closing quote and an opening one can share a row:
+after the closing one all words are ruled out, and the small weights decide. A bracket that slips into a string is
+followed by the end of the string for the same reason.
 """
 
-FLOOR: Final = 1e-5
+FLOOR: Final = 1e-9
 """Weight of a class that `FOLLOWS` does not name: possible when a grammar forces it, else practically never."""
 
 COUNTED: Final = {"answer": 1.0, "close_brace": 1.0, "quote": 0.1, "comma": 0.1}

@@ -57,7 +57,7 @@ class Axis:
         stratum: True if a dealt-out or cut-short plan must stay even over this axis.
     """
 
-    __slots__ = ("_identities", "name", "stratum", "values")
+    __slots__ = ("_fingerprint", "_identities", "name", "stratum", "values")
 
     def __init__(self, name: str, values: Sequence[Any], *, stratum: bool = False) -> None:
         if len(values) == 0:
@@ -66,6 +66,8 @@ class Axis:
         self.values = values
         self.stratum = stratum
         self._identities: dict[int, bytes] = {}
+        # Asked once: an isinstance check of a protocol takes ten microseconds.
+        self._fingerprint = values.fingerprint if isinstance(values, Fingerprinted) else None
         self._must_differ()
 
     def __len__(self) -> int:
@@ -88,8 +90,7 @@ class Axis:
         """The identity of the value at a position."""
         known = self._identities.get(position)
         if known is None:
-            values = self.values
-            known = values.fingerprint(position) if isinstance(values, Fingerprinted) else identity(values[position])
+            known = self._fingerprint(position) if self._fingerprint else identity(self.values[position])
             if len(self._identities) < _REMEMBERED:
                 self._identities[position] = known
         return known

@@ -97,25 +97,34 @@ class CellWork:
             Stopped: the run is stopping; this cell stays open.
         """
         number = cell.number
+        if number in self._under_way:
+            self._under_way[number] = True
+            return
+        self._under_way[number] = False
+        try:
+            history, sieve = await self._until_settled(cell, known)
+        finally:
+            del self._under_way[number]
+        for mark in self._released(cell, history, sieve):
+            for other in await self._ledger.denied_for(mark):
+                self.displaced(other)
+
+    async def _until_settled(self, cell: Cell, known: bool) -> tuple[History, Sieve]:
+        """Attempts until one loses no row to an earlier cell meanwhile; that one is recorded, without a pause."""
+        number = cell.number
         history = await self._history(cell) if known else History(False, (cell.want,))
         if history.counted:
             self._emit(RowsWithdrawn(cell, history.counted))
         while True:
             self._under_way[number] = False
-            try:
-                sieve, status = await self._attempt(cell, history)
-            finally:
-                lost = self._under_way.pop(number)
-            if not lost:
-                break
+            sieve, status = await self._attempt(cell, history)
+            if not self._under_way[number]:
+                self._record(cell, history, sieve, status)
+                return history, sieve
             self._emit(RowsWithdrawn(cell, len(sieve.lines)))
             claimed = history.marks.union(sieve.marks)
             history = await self._history(cell)
             history.marks |= claimed
-        self._record(cell, history, sieve, status)
-        for mark in self._released(cell, history, sieve):
-            for other in await self._ledger.denied_for(mark):
-                self.displaced(other)
 
     async def _attempt(self, cell: Cell, history: History) -> tuple[Sieve, CellStatus]:
         sieve = Sieve(cell, self._gates, self._recipe.text_fields, self.claims, self._emit)

@@ -35,7 +35,9 @@ MESSAGE_LENGTH = 300
 """Characters of a service's message that are kept."""
 
 _SHORTEST_SECRET = 4
-_KEY_SHAPED = re.compile(r"\b(?:sk|pk|rk|gsk|xai|hf|nvapi|csk|tgp|fw)[-_][\w*.-]{5,}[\w*]|\bAIza[\w*-]{10,}", re.ASCII)
+_KEY_SHAPED = re.compile(
+    r"\b(?:sk|gsk|xai|hf|nvapi|csk|tgp|fw)[-_](?=[\w.-]*[\d*])[\w.*-]{8,}[\w*]|\bAIza[\w*-]{10,}", re.ASCII
+)
 _RETRIED = frozenset({408, 409, 425, 498, 499})
 
 _DAY = re.compile(r"per[ _-]?day|\b[rt]pd\b|\bdaily\b", re.IGNORECASE)

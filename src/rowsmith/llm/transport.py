@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
+import socket
 import ssl
 from collections.abc import Coroutine, Mapping
 from types import TracebackType
@@ -139,7 +141,11 @@ class Transport:
         return made
 
     def _proxy(self, url: str) -> URL | None:
-        found = _proxy_for(URL(url)) if self._trust_env else None
+        try:
+            address = URL(url)
+        except ValueError:
+            raise aiohttp.InvalidURL(url) from None
+        found = _proxy_for(address) if self._trust_env else None
         self._proxies[url] = found
         return found
 
@@ -169,7 +175,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _translate(error: BaseException, url: str, timeout: float, caller: Caller) -> ProviderError | ConfigError:
-    if isinstance(error, aiohttp.InvalidURL):
+    if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
         shown = failures.shorten(failures.scrub(url, caller.secrets))
         return ConfigError(
             f"{shown!r} is no address of a service. Give `api_base` as http://host:port or https://host."
@@ -204,7 +210,7 @@ def _told(
         case aiohttp.ClientSSLError() | ssl.SSLError() | aiohttp.ServerFingerprintMismatch():
             hint = "Check whether `api_base` should begin with http:// or https://"
             return ConnectionFailedError, f"no secure connection to {place}: {reason}", hint
-        case aiohttp.ClientConnectorDNSError():
+        case aiohttp.ClientConnectorError(os_error=socket.gaierror()):
             return ConnectionFailedError, f"no host of that name: {place}", "Check `api_base` and the network"
         case aiohttp.ClientConnectorError():
             return ConnectionFailedError, f"no connection to {place}: {reason}", caller.no_server
@@ -223,11 +229,13 @@ def _reason(error: BaseException) -> str:
     elif isinstance(error, aiohttp.ClientConnectorError):
         error = error.os_error
     if isinstance(error, ssl.SSLError):
-        return getattr(error, "verify_message", "") or error.reason or "TLS failed"
+        # Both are set only on errors that OpenSSL raised.
+        return str(getattr(error, "verify_message", "") or getattr(error, "reason", "") or "TLS failed")
     if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
         return error.message
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        # asyncio words it "Connect call failed"; the system knows why.
+        return os.strerror(error.errno)
     return str(error) or type(error).__name__
 
 

@@ -13,8 +13,8 @@ class Seen:
     """Marks of rows and their owners: open addressing with linear probing in two flat arrays.
 
     A Python set of a million marks takes some 100 MB and grows by doubling under way; this takes 24 MB, made at once
-    from the number of rows that the plan will make. A mark is 64 bits: among ten million rows the chance that any
-    two different ones share a mark is 3 in 10^6.
+    from the number of rows that the plan will make. A mark is 63 bits: among ten million rows the chance that any
+    two different ones share a mark is 5 in 10^6.
 
     Args:
         rows: how many rows are expected; the table doubles when it is three quarters full nevertheless.

@@ -19,6 +19,6 @@ def normalised(text: str) -> str:
 
 
 def mark(row: Row, fields: Sequence[str]) -> int:
-    """A 64-bit number that rows with the same texts in these fields share, for finding exact duplicates."""
+    """A 63-bit number that rows with the same texts in these fields share, for finding exact duplicates."""
     text = "\0".join([normalised(str(row[field])) for field in fields])
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") >> 1

@@ -1,1 +1,85 @@
-"""A scripted model server, for the tests of Rowsmith and of those who use it."""
+"""A scripted model server, for the tests of Rowsmith and of those who use it.
+
+    from rowsmith.testing import RateLimited, ScriptedServer
+
+    with ScriptedServer(faults=[RateLimited(retry_after=1), None]) as server:
+        provider = OpenAIProvider(model_id="any", api_key="any", api_base=server.base_url)
+
+Names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rowsmith.testing.calls import Call, Reply
+    from rowsmith.testing.faults import (
+        BadJSON,
+        BadRequest,
+        CutOff,
+        Duplicates,
+        Empty,
+        Fault,
+        Garbage,
+        Hang,
+        HtmlPage,
+        QuotaUsedUp,
+        RateLimited,
+        Refusal,
+        Reset,
+        ServerError,
+        Slow,
+        UnknownModel,
+        UnsupportedParameter,
+        UnsupportedSchema,
+        WrongKey,
+        WrongSchema,
+    )
+    from rowsmith.testing.gatekeeper import Rate
+    from rowsmith.testing.server import ScriptedServer
+
+__all__ = [
+    "BadJSON",
+    "BadRequest",
+    "Call",
+    "CutOff",
+    "Duplicates",
+    "Empty",
+    "Fault",
+    "Garbage",
+    "Hang",
+    "HtmlPage",
+    "QuotaUsedUp",
+    "Rate",
+    "RateLimited",
+    "Refusal",
+    "Reply",
+    "Reset",
+    "ScriptedServer",
+    "ServerError",
+    "Slow",
+    "UnknownModel",
+    "UnsupportedParameter",
+    "UnsupportedSchema",
+    "WrongKey",
+    "WrongSchema",
+]
+
+_HOMES = {"Call": "calls", "Reply": "calls", "Rate": "gatekeeper", "ScriptedServer": "server"}
+"""The module of each name; the faults are all in `faults`."""
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
+if not TYPE_CHECKING:  # a checker that saw it would take any misspelt name for a real one
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'faults')}"), name)
+        globals()[name] = value
+        return value

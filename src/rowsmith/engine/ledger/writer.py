@@ -20,7 +20,7 @@ from typing import Any
 from rowsmith.engine.ledger.files import BlockFile, storage_error
 from rowsmith.engine.ledger.records import BlockRecord, CallRecord, CellRecord, Kind
 from rowsmith.engine.ledger.store import Store, damaged
-from rowsmith.errors import RowsmithError, StorageError
+from rowsmith.errors import StorageError
 
 DELAY = 0.02
 """Seconds that a record waits for company. With the commit itself it stays under the 50 ms that are promised."""
@@ -69,7 +69,7 @@ class Writer:
         self._writing = 0
         self._waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._closing = False
-        self.failure: RowsmithError | None = None
+        self.failure: Exception | None = None
         self.full = False
         self._thread = threading.Thread(target=self._run, name="rowsmith-ledger", daemon=True)
         self._thread.start()
@@ -186,6 +186,8 @@ class Writer:
             )
         except sqlite3.DatabaseError as exc:
             self.failure = damaged(self._path, exc)
+        except Exception as exc:  # a bug of ours: it must reach the run, which would else wait for ever
+            self.failure = exc
 
     def _commit(self, group: Group) -> None:
         store, connection = self._store, self._store.connection

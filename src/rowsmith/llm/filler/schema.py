@@ -117,10 +117,14 @@ class _Reader:
         null: Node | None = None
         nodes: list[Node] = []
         trouble = "an empty list of alternatives"
+        before: Any = None
         for branch in branches:
+            before, previous = branch, before
             if isinstance(branch, Mapping) and branch.get("type") == "null":
                 null = Leaf(lambda *_: None)
                 continue
+            if branch == {"type": "string"} and isinstance(previous, Mapping) and previous.get("type") == "number":
+                continue  # a Decimal is written like this, and not every string is one
             try:
                 nodes.append(self.node(branch, name, entries=entries))
             except UnfillableError as error:

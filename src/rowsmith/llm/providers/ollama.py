@@ -145,15 +145,14 @@ def base_url(given: str | None = None) -> str:
 def _completion(reply: Reply, caller: Caller) -> Completion:
     data = remote.from_bytes(reply, caller)
     try:
+        content = data["message"]["content"]
         return Completion(
-            text=data["message"]["content"] or "",
+            text=content if isinstance(content, str) else "",
             finish=Finish.LENGTH if data.get("done_reason") == "length" else Finish.STOP,
-            usage=Usage(
-                input_tokens=int(data.get("prompt_eval_count") or 0), output_tokens=int(data.get("eval_count") or 0)
-            ),
+            usage=Usage(remote.tokens(data, "prompt_eval_count"), remote.tokens(data, "eval_count")),
             model=data.get("model") or "",
         )
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError):
         if isinstance(data, dict) and data.get("error"):
             raise failures.from_reply(500, reply.headers, reply.body, caller) from None
         raise failures.malformed("the reply has no answer in it", reply.headers, reply.body, caller) from None

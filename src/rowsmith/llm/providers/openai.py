@@ -224,21 +224,20 @@ def _completion(reply: Reply, caller: Caller) -> Completion:
             model=data.get("model") or "",
             request_id=reply.headers.get("x-request-id") or data.get("id"),
         )
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+    except (KeyError, IndexError, TypeError, AttributeError):
         raise _no_answer(data, reply, caller) from None
 
 
-def _usage(usage: dict[str, Any] | None) -> Usage:
-    if not usage:
+def _usage(usage: object) -> Usage:
+    if not isinstance(usage, dict):
         return Usage()
-    prompt = usage.get("prompt_tokens_details") or {}
-    answer = usage.get("completion_tokens_details") or {}
+    prompt = usage.get("prompt_tokens_details")
     return Usage(
-        input_tokens=int(usage.get("prompt_tokens") or 0),
-        output_tokens=int(usage.get("completion_tokens") or 0),
+        input_tokens=remote.tokens(usage, "prompt_tokens"),
+        output_tokens=remote.tokens(usage, "completion_tokens"),
         # DeepSeek counts its cache in a field of its own.
-        cached_tokens=int(prompt.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0),
-        reasoning_tokens=int(answer.get("reasoning_tokens") or 0),
+        cached_tokens=remote.tokens(prompt, "cached_tokens") or remote.tokens(usage, "prompt_cache_hit_tokens"),
+        reasoning_tokens=remote.tokens(usage.get("completion_tokens_details"), "reasoning_tokens"),
     )
 
 

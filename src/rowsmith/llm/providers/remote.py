@@ -237,6 +237,12 @@ def from_bytes(reply: Reply, caller: Caller) -> Any:
             raise failures.malformed("the reply is not JSON", reply.headers, reply.body, caller) from None
 
 
+def tokens(counts: object, name: str) -> int:
+    """A count of tokens; 0 where it is missing or senseless, for that is no reason to lose a paid answer."""
+    count = counts.get(name) if isinstance(counts, dict) else None
+    return count if isinstance(count, int) else 0
+
+
 def _mended(value: Any) -> Any:
     if isinstance(value, str):
         return _SURROGATES.sub("\ufffd", value)

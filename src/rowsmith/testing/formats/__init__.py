@@ -1,0 +1,50 @@
+"""The wire formats that the scripted server speaks: one file each, listed here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from rowsmith.testing.calls import Asked, Call, Reply
+from rowsmith.testing.formats.ollama import OllamaChat
+from rowsmith.testing.formats.openai import OpenAIChat
+
+
+class WireFormat(Protocol):
+    """One service's way to write a request, a reply and an error."""
+
+    @property
+    def name(self) -> str:
+        """The name in `Call.format`."""
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """Where calls are posted to."""
+
+    @property
+    def listing(self) -> str:
+        """Where the models are listed."""
+
+    def read(self, body: Mapping[str, Any]) -> Asked:
+        """What a body asks for.
+
+        Raises:
+            ValueError: the body is not in this format; the text says what is wrong.
+        """
+
+    def key(self, headers: Mapping[str, str]) -> str | None:
+        """The caller's key, or None."""
+
+    def write(self, call: Call, reply: Reply) -> Mapping[str, Any]:
+        """The body of a reply with status 200."""
+
+    def error(self, reply: Reply) -> Mapping[str, Any]:
+        """The body of a reply with another status."""
+
+    def models(self, names: Sequence[str]) -> Mapping[str, Any]:
+        """The body of the list of models."""
+
+
+FORMATS: tuple[WireFormat, ...] = (OpenAIChat(), OllamaChat())
+
+__all__ = ["FORMATS", "WireFormat"]
