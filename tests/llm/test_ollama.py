@@ -9,7 +9,6 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from loopback import always, served, unused_port
 from multidict import CIMultiDict
 from pydantic import BaseModel
 
@@ -29,6 +28,8 @@ from rowsmith.llm.providers import ollama
 from rowsmith.llm.providers.ollama import OllamaProvider, base_url
 from rowsmith.llm.transport import Reply, Transport
 from rowsmith.llm.values import Completion, Finish, Message, OutputSchema, Request, Rung, Usage
+
+from .loopback import always, served, unused_port
 
 
 class Entry(BaseModel):

@@ -9,7 +9,6 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from loopback import Asked, always, served
 from multidict import CIMultiDict
 
 from rowsmith.errors import (
@@ -27,6 +26,8 @@ from rowsmith.llm.providers import openai
 from rowsmith.llm.providers.openai import OpenAIProvider
 from rowsmith.llm.transport import Reply, Transport
 from rowsmith.llm.values import Completion, Finish, Message, Request, Usage
+
+from .loopback import Asked, always, served
 
 SECRET = "sk-the-secret-of-the-test"
 REQUEST = Request((Message.user("Write."),))

@@ -6,6 +6,7 @@ import datetime
 import enum
 import itertools
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Union
 
 import pytest
@@ -50,13 +51,14 @@ class Colour(enum.Enum):
     BLUE = "blue\n"
 
 
+Kind = tuple[Any, st.SearchStrategy[Any]]
 _counter = itertools.count()
 
 
 @st.composite
-def kinds(draw: st.DrawFn, depth: int = 0) -> tuple[Any, st.SearchStrategy[Any]]:
+def kinds(draw: st.DrawFn, depth: int = 0) -> Kind:
     """A type for a field, and a strategy for its values."""
-    plain: list[tuple[Any, st.SearchStrategy[Any]]] = [
+    plain: list[Kind] = [
         (str, texts),
         (int, st.integers()),
         (float, st.floats(allow_nan=False, allow_infinity=False)),
@@ -69,12 +71,13 @@ def kinds(draw: st.DrawFn, depth: int = 0) -> tuple[Any, st.SearchStrategy[Any]]
         (dict[str, int], st.dictionaries(texts, st.integers(), max_size=3)),
         (int | str | None, st.one_of(st.integers(), texts, st.none())),
     ]
+    chosen: Kind = draw(st.sampled_from(plain))
     if depth >= 2:
-        return draw(st.sampled_from(plain))
+        return chosen
     deeper = kinds(depth=depth + 1)
     how = draw(st.sampled_from(["plain", "plain", "optional", "list", "nested", "union"]))
     if how == "plain":
-        return draw(st.sampled_from(plain))
+        return chosen
     kind, values = draw(deeper)
     if how == "optional":
         return kind | None, st.none() | values
@@ -107,7 +110,7 @@ def answers(draw: st.DrawFn) -> tuple[type[BaseModel], list[BaseModel]]:
     return model, draw(st.lists(instances, min_size=1, max_size=3))
 
 
-def written(entries: list[BaseModel], **dump: Any) -> str:
+def written(entries: Sequence[BaseModel], **dump: Any) -> str:
     return json.dumps({"entries": [entry.model_dump(mode="json") for entry in entries]}, **dump)
 
 

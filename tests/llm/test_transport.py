@@ -11,7 +11,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.client_reqrep import ConnectionKey
-from loopback import Asked, always, served, speaking, unused_port
 from yarl import URL
 
 from rowsmith.errors import (
@@ -27,6 +26,8 @@ from rowsmith.errors import (
 )
 from rowsmith.llm import transport as module
 from rowsmith.llm.transport import Caller, Reply, Transport
+
+from .loopback import Asked, always, served, speaking, unused_port
 
 SECRET = "a-key-nobody-may-see"
 CALLER = Caller("openai", "gpt-x", (SECRET,), no_server="Start it")

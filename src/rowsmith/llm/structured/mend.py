@@ -1,9 +1,10 @@
 """Broken JSON made whole, and the proof that mending changed its form alone.
 
-Two steps, each tried only when the one before did not give JSON. `tidy` undoes the commonest deviations exactly, token
-by token. `mend` asks `json-repair`, which guesses, and accepts the guess only if `_Proof` finds every key, every value
-and every bracket of it in the text, in order, with nothing in the text left over but punctuation. So a repair can
-never shorten a text, invent a value, or close what was never closed.
+Three steps, each tried only when the one before did not give JSON. `tidy` undoes the commonest deviations exactly,
+token by token. `requoted` escapes the quotes inside texts that cannot be the end of one. `mend` asks `json-repair`,
+which guesses, and accepts the guess only if `_Proof` finds every key, every value and every bracket of it in the text,
+in order, with nothing in the text left over but punctuation. So a repair can never shorten a text, invent a value, or
+close what was never closed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ _LEXEME = re.compile(
     rf"({STRING})|(,)(?=\s*[}}\]])|({_COMMENT})|\b(True|False|None)\b|(\".*+)",
     re.DOTALL,
 )
+_QUOTE = re.compile(r'\\.|"', re.DOTALL)
+_BEFORE = ("", "{", "[", ",", ":")
+_AFTER = ("", ",", ":", "]", "}")
 _CONTROLS = {code: f"\\u{code:04x}" for code in range(0x20)} | {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r"}
 _PYTHON = {"True": "true", "False": "false", "None": "null"}
 _ESCAPED_APOSTROPHE = re.compile(r"(\\\\)|\\'")
@@ -45,6 +49,33 @@ def _tidied(match: re.Match[str]) -> str:
         escaped = string.translate(_CONTROLS)
         return _ESCAPED_APOSTROPHE.sub(lambda m: m[1] or "'", escaped) if "\\'" in escaped else escaped
     return "" if comma or comment else _PYTHON[word]
+
+
+def requoted(text: str) -> str:
+    """The text with a backslash before each quote that neither begins nor ends a string.
+
+    One that does has, blanks aside, one of `{[,:` before it or one of `,:]}` after it.
+    """
+
+    def escaped(match: re.Match[str]) -> str:
+        if match[0] != '"' or _before(text, match.start()) in _BEFORE or _after(text, match.end()) in _AFTER:
+            return match[0]
+        return '\\"'
+
+    return tidy(_QUOTE.sub(escaped, text))
+
+
+def _before(text: str, at: int) -> str:
+    at -= 1
+    while at >= 0 and text[at].isspace():
+        at -= 1
+    return text[at] if at >= 0 else ""
+
+
+def _after(text: str, at: int) -> str:
+    while at < len(text) and text[at].isspace():
+        at += 1
+    return text[at : at + 1]
 
 
 def mend(text: str) -> str | None:
@@ -79,6 +110,8 @@ _BARE = re.compile(r"[^\W\d][\w$-]*+|[-+]?[\d.][\w.+-]*+")
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "`": "`"}
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", '"': '"', "\\": "\\", "/": "/", "'": "'"}
+_SWALLOWED = re.compile(r"""["'”]\s*[,:\]}][\s,\[{\]}]*["'“]""")
+"""The end of one string and the start of another: a text with this inside has more than one text in it."""
 _WORDS = {"true": True, "false": False, "null": None, "none": None}
 
 
@@ -106,19 +139,29 @@ class _Proof:
         if isinstance(value, dict):
             return (
                 self._bracket("{")
-                and all(self._atom(key) and self._value(item) for key, item in value.items())
+                and all(self._key(key) and self._value(item) for key, item in value.items())
                 and self._bracket("}")
             )
         if isinstance(value, list):
             return self._bracket("[") and all(self._value(item) for item in value) and self._bracket("]")
         return self._atom(value)
 
+    def _key(self, key: Any) -> bool:
+        plain = isinstance(key, str) and not any(mark in key for mark in "\"'“”")
+        return plain and self._atom(key) and self._text.startswith(":", self._blanks())
+
+    def _blanks(self) -> int:
+        at = self._at
+        while at < len(self._text) and self._text[at].isspace():
+            at += 1
+        return at
+
     def _atom(self, value: Any) -> bool:
         start = self._skip()
         closing = _QUOTES.get(self._text[start : start + 1])
         if closing is not None:
             end = self._same(value, start + 1) if isinstance(value, str) else -1
-            if end < 0 or not self._text.startswith(closing, end):
+            if end < 0 or not self._text.startswith(closing, end) or _SWALLOWED.search(self._text, start + 1, end):
                 return False
             self._at = end + len(closing)
             return True

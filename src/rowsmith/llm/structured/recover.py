@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
+from rowsmith.llm.structured.mend import requoted
 from rowsmith.llm.structured.outcome import BadEntry, ListReading, Outcome, Reading
 from rowsmith.llm.structured.scan import (
     Piece,
@@ -252,14 +253,16 @@ class _Search(Generic[M]):
     def _again(self, whole: str, array: Region, first: _Found[M]) -> _Found[M]:
         """Other ways to divide a text whose quotes or brackets are broken; the one with most entries counts."""
         best = first
-        mended = self._patience.mend(whole)
-        parts = regions(mended) if mended is not None else []
-        if mended is not None and len(parts) == 1 and (where := self._list_in(mended, parts[0])) is not None:
-            second = self._elements(mended, parts[0], where)
-            best = second if len(second.good) > len(best.good) else best
-        if best is first and self._shape.flat and array.in_string:
-            third = self._read(whole, self._between(whole))
-            best = third if len(third.good) > len(best.good) else best
+        for repaired in (requoted(whole), self._patience.mend(whole)):
+            parts = regions(repaired) if repaired is not None else []
+            if repaired is not None and len(parts) == 1 and (where := self._list_in(repaired, parts[0])) is not None:
+                other = self._elements(repaired, parts[0], where)
+                best = other if len(other.good) > len(best.good) and not other.broken else best
+            if best is not first:
+                return best
+        if self._shape.flat and array.in_string:
+            divided = self._read(whole, self._between(whole))
+            best = divided if len(divided.good) > len(best.good) else best
         return best
 
     @staticmethod

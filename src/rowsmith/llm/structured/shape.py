@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import AliasChoices, BaseModel, RootModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from rowsmith.llm.structured.mend import mend, tidy
+from rowsmith.llm.structured.mend import mend, requoted, tidy
 from rowsmith.llm.structured.scan import Piece, members, pieces, region_at
 
 M = TypeVar("M", bound=BaseModel)
@@ -78,7 +78,7 @@ class Shape(Generic[M]):
             if not is_syntax(error):
                 return self._loosely(text, error)
             syntax = error
-        for repair in (tidy, patience.mend):
+        for repair in (tidy, requoted, patience.mend):
             repaired = repair(text)
             if repaired is None or repaired == text:
                 continue

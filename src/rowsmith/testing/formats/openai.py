@@ -27,7 +27,7 @@ class OpenAIChat:
         if body.get("stream"):
             raise ValueError("the scripted server does not stream")
         wanted = body.get("response_format") or {}
-        rung = {"json_schema": Rung.SCHEMA, "json_object": Rung.JSON}.get(wanted.get("type"), Rung.PROMPT)
+        rung = {"json_schema": Rung.SCHEMA, "json_object": Rung.JSON}.get(str(wanted.get("type")), Rung.PROMPT)
         schema = wanted["json_schema"].get("schema") if rung is Rung.SCHEMA else None
         return Asked(
             model=body["model"],
