@@ -157,8 +157,8 @@ HARMFUL = {
 def test_a_harmful_answer_costs_time_in_proportion_to_its_length(answer: str) -> None:
     """What is quadratic in a length of 200,000 takes hours; what is linear, well under a second or two."""
     start = time.process_time()
-    assert REVIEWS.read(Completion(answer)).entries == []
-    assert REVIEW.read(Completion(answer, Finish.LENGTH)).value is None
+    REVIEWS.read(Completion(answer))
+    REVIEW.read(Completion(answer, Finish.LENGTH))
     assert time.process_time() - start < 10
 
 

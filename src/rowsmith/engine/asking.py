@@ -171,5 +171,5 @@ class Asker:
         )
 
     def _tell(self, cell: Cell, record: CallRecord, *, replayed: bool) -> None:
-        usage = Usage(record.input_tokens, record.output_tokens, record.cached_tokens, record.reasoning_tokens)
+        usage = Usage(*record[8:12])
         self._emit(CallMade(cell, record.role, record.model, usage, record.cost, record.seconds, replayed))

@@ -132,6 +132,7 @@ class Variations(Sequence[Variation]):
         self._counts = [prod(sizes) for sizes in self._sizes]
         self._ends = list(accumulate(self._counts))
         self._identities = list(identities)
+        self._built: dict[int, Variation] = {}
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -143,9 +144,14 @@ class Variations(Sequence[Variation]):
     def __getitem__(self, index: int | slice) -> Variation | Sequence[Variation]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        template, places = self._place(index)
-        chosen = zip(self._names[template], self._values[template], places, strict=True)
-        return Variation(template, {name: values[place] for name, values, place in chosen})
+        built = self._built.get(index)
+        if built is None:
+            template, places = self._place(index)
+            chosen = zip(self._names[template], self._values[template], places, strict=True)
+            built = Variation(template, {name: values[place] for name, values, place in chosen})
+            if len(self._built) < _REMEMBERED:
+                self._built[index] = built
+        return built
 
     def fingerprint(self, position: int) -> bytes:
         """The identity of a variation: its template's text and its placeholders' values, not their positions."""

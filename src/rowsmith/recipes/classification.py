@@ -86,6 +86,10 @@ class Classification(BaseRecipe[ClassificationDatasetConfig]):
     growing_fields: ClassVar[frozenset[str]] = BaseRecipe.growing_fields | {"classes", "rows_per_label"}
     entries: ClassVar[ListOutput[TextEntry]] = ListOutput(TextEntry)
 
+    def __init__(self, config: ClassificationDatasetConfig) -> None:
+        self._listing = "\n".join(f"- {label.name}: {label.description}" for label in config.classes)
+        super().__init__(config)
+
     def inner_axes(self) -> Sequence[Axis]:
         return (Axis("label", self.config.classes, stratum=True),)
 
@@ -98,8 +102,7 @@ class Classification(BaseRecipe[ClassificationDatasetConfig]):
 
     def values(self, cell: Cell) -> Mapping[str, object]:
         label: Label = cell.values["label"]
-        listing = "\n".join(f"- {label.name}: {label.description}" for label in self.config.classes)
-        return {"label_name": label.name, "label_description": label.description, "labels_listing": listing}
+        return {"label_name": label.name, "label_description": label.description, "labels_listing": self._listing}
 
     def group(self, cell: Cell) -> Mapping[str, str]:
         return {"label": cell.values["label"].name, **super().group(cell)}

@@ -1,8 +1,8 @@
 """`python -m rowsmith.testing.fast`: a server that costs next to nothing, to measure clients against.
 
 It speaks as much HTTP/1.1 as a client with keep-alive and `Content-Length` needs. Every POST, whatever its path and
-body, gets a chat completion in OpenAI's format whose content is `{"entries": [{"text": ...}, ...]}`, with texts of about
-120 characters of which no two are alike. `GET /__calls` gives `{"count": ..., "max_in_flight_seen": ...}`. Its first
+body, gets a chat completion in OpenAI's format whose content is `{"entries": [{"text": ...}, ...]}`, its texts about
+120 characters long and no two alike. `GET /__calls` gives `{"count": ..., "max_in_flight_seen": ...}`. Its first
 line of output is JSON: `{"url": ..., "base_url": ..., "pid": ...}`. All else is in `python -m rowsmith.testing`.
 """
 

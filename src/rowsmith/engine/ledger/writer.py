@@ -41,10 +41,8 @@ class Group:
     reopened: dict[int, None] = field(default_factory=dict)
     denied: list[tuple[int, int]] = field(default_factory=list)
     meta: dict[str, Any] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        rare = len(self.dropped) + len(self.reopened) + len(self.denied)
-        return len(self.calls) + len(self.blocks) + len(self.cells) + rare
+    size: int = 0
+    """Records put in, kept by hand: it is asked for with each of them."""
 
 
 class Writer:
@@ -77,7 +75,7 @@ class Writer:
     @property
     def backlog(self) -> int:
         """Records put in and not yet committed."""
-        return len(self._group) + self._writing
+        return self._group.size + self._writing
 
     def put_call(self, call: CallRecord, begun: CellRecord | None) -> None:
         """An answered call; with a cell's first, that the cell is begun."""
@@ -85,7 +83,7 @@ class Writer:
             self._group.calls.append(call)
             if begun is not None:
                 self._group.cells[begun.cell] = begun
-        self._rouse()
+            self._rouse()
 
     def put_cell(self, cell: CellRecord, blocks: Iterable[BlockRecord], *, replace: bool) -> None:
         """A cell's end with its blocks, in one group; with `replace`, instead of the blocks it had."""
@@ -96,23 +94,23 @@ class Writer:
             self._group.blocks.extend(blocks)
             self._group.cells[cell.cell] = cell
             self._group.reopened.pop(cell.cell, None)
-        self._rouse()
+            self._rouse()
 
     def put_reopened(self, cell: int) -> None:
         """A finished cell is to be worked on again."""
         with self._lock:
             self._group.reopened[cell] = None
-        self._rouse()
+            self._rouse()
 
     def put_denied(self, mark: int, cell: int) -> None:
         with self._lock:
             self._group.denied.append((mark, cell))
-        self._rouse()
+            self._rouse()
 
     def put_meta(self, **values: Any) -> None:
         with self._lock:
             self._group.meta.update(values)
-        self._rouse()
+            self._rouse()
 
     async def flushed(self) -> None:
         """Wait until all that was put in before is committed.
@@ -142,9 +140,12 @@ class Writer:
         self._thread.join()
 
     def _rouse(self) -> None:
-        if not self._wake.is_set():
+        """Count a record and wake the thread for the first of a group; under the lock."""
+        group = self._group
+        group.size += 1
+        if group.size == 1:
             self._wake.set()
-        if len(self._group) >= GROUP:
+        elif group.size == GROUP:
             self._hurry.set()
 
     def _run(self) -> None:
@@ -154,11 +155,11 @@ class Writer:
             with self._lock:
                 group, self._group = self._group, Group()
                 waiters, self._waiters = self._waiters, []
-                self._writing = len(group)
+                self._writing = group.size
                 self._wake.clear()
                 self._hurry.clear()
                 ending = self._closing
-            if self.failure is None and (len(group) or group.meta):
+            if self.failure is None and group.size:
                 self._commit_or_fail(group)
             self._writing = 0
             for loop, done in waiters:

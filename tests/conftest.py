@@ -1,0 +1,84 @@
+"""What every test gets: no network but loopback, nothing of this machine's keys and home, and a scripted server."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from rowsmith.testing import ScriptedServer
+
+GUARD = Path(__file__).parent / "guard"
+PRIVATE = re.compile(
+    r".*(_API_KEY|_TOKEN|_KEY|_SECRET|_PASSWORD|_CREDENTIALS|_BASE_URL|_API_BASE|_PROXY)$"
+    r"|(OPENAI|ANTHROPIC|CLAUDE|GEMINI|GOOGLE|MISTRAL|AZURE|AWS|HF|HUGGING_?FACE|OLLAMA|OPENROUTER|LITELLM|ROWSMITH)_.*",
+    re.IGNORECASE,
+)
+HOMES = {
+    "HOME": "",
+    "USERPROFILE": "",
+    "XDG_CACHE_HOME": ".cache",
+    "XDG_CONFIG_HOME": ".config",
+    "XDG_DATA_HOME": ".local/share",
+    "XDG_RUNTIME_DIR": ".run",
+    "XDG_STATE_HOME": ".local/state",
+}
+
+# Deadlines measure the machine, which others use too.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
+
+
+def _load_guard() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("network_guard", GUARD / "sitecustomize.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+network_guard = _load_guard()
+
+
+@pytest.fixture(autouse=True)
+def only_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test that tries to reach another machine, even if it swallows the error; processes it starts cannot."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(GUARD), os.environ.get("PYTHONPATH")))))
+    network_guard.attempts.clear()
+    yield
+    tried, network_guard.attempts[:] = list(network_guard.attempts), []
+    assert not tried, f"the test tried to reach beyond loopback: {', '.join(tried)}"
+
+
+@pytest.fixture(autouse=True)
+def a_machine_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An environment without keys, addresses and proxies, an empty home, and an empty current folder: `tmp_path`."""
+    for name in list(os.environ):
+        if PRIVATE.fullmatch(name):
+            monkeypatch.delenv(name)
+    home = tmp_path.with_name(f"{tmp_path.name}-home")
+    home.mkdir()
+    for name, folder in HOMES.items():
+        monkeypatch.setenv(name, str(home / folder))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def scripted_server() -> Iterator[Callable[..., ScriptedServer]]:
+    """Starts scripted servers: takes what `ScriptedServer` takes, and stops them when the test ends."""
+    from rowsmith.testing import ScriptedServer
+
+    with ExitStack() as running:
+        yield lambda *args, **options: running.enter_context(ScriptedServer(*args, **options))
