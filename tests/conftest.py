@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
-import sys
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
+import network_guard
+
 if TYPE_CHECKING:
     from rowsmith.testing import ScriptedServer
 
-GUARD = Path(__file__).parent / "guard"
 PRIVATE = re.compile(
     r".*(_API_KEY|_TOKEN|_KEY|_SECRET|_PASSWORD|_CREDENTIALS|_BASE_URL|_API_BASE|_PROXY)$"
     r"|(OPENAI|ANTHROPIC|CLAUDE|GEMINI|GOOGLE|MISTRAL|AZURE|AWS|HF|HUGGING_?FACE|OLLAMA|OPENROUTER|LITELLM|ROWSMITH)_.*",
@@ -39,23 +38,18 @@ settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
 
-def _load_guard() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("network_guard", GUARD / "sitecustomize.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-network_guard = _load_guard()
+@pytest.fixture(scope="session")
+def guarded_start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that makes every Python process with it on its path import the guard first."""
+    folder = tmp_path_factory.mktemp("guard")
+    shutil.copy(network_guard.__file__, folder / "sitecustomize.py")
+    return folder
 
 
 @pytest.fixture(autouse=True)
-def only_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def only_loopback(monkeypatch: pytest.MonkeyPatch, guarded_start: Path) -> Iterator[None]:
     """Fail a test that tries to reach another machine, even if it swallows the error; processes it starts cannot."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(GUARD), os.environ.get("PYTHONPATH")))))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(guarded_start), os.environ.get("PYTHONPATH")))))
     network_guard.attempts.clear()
     yield
     tried, network_guard.attempts[:] = list(network_guard.attempts), []

@@ -8,7 +8,7 @@ RowsmithError
 ├── ProviderError               a call to a model failed; carries provider, model, status, retryable, hint
 │   ├── AuthenticationError     the key is wrong or has no right to this (401, 403); stops the run
 │   ├── ModelNotFoundError      no such model or endpoint (404); stops the run
-│   ├── BadRequestError         the service refuses the request itself (400, 413, 422); stops the run, unless only this request is at fault
+│   ├── BadRequestError         the service refuses the request itself (400, 413, 422); stops the run
 │   ├── QuotaError              the account's money or day is used up (402, 429 of that kind); stops the run
 │   ├── RateLimitError          too many requests (429); waited for, uses up no retries
 │   ├── ServiceError            the service failed (408, 409, 425, 5xx, 529); retried
@@ -119,7 +119,10 @@ class ModelNotFoundError(ProviderError):
 
 
 class BadRequestError(ProviderError):
-    """The service refuses the request itself (400, 413, 422): the same request would be refused again."""
+    """The service refuses the request itself (400, 413, 422): the same request would be refused again.
+
+    Not fatal where the service says that only this one is at fault: too long a prompt, a filtered one.
+    """
 
     fatal = True
 

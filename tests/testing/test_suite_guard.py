@@ -7,49 +7,49 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 import network_guard
-
 from rowsmith.testing import ScriptedServer
 
 
 @pytest.fixture
-def allowed_to_try(only_loopback: None) -> list[str]:
-    """This test's attempts, which are meant to be refused."""
-    return network_guard.attempts
+def tried() -> Iterator[list[str]]:
+    """What this test tried, which is meant to be refused and does not count against it."""
+    attempts = network_guard.attempts
+    yield attempts
+    attempts.clear()
 
 
 @pytest.mark.parametrize("address", [("192.0.2.1", 80), ("2001:db8::1", 80, 0, 0)], ids=["IPv4", "IPv6"])
-def test_a_socket_cannot_connect_to_another_machine(address: tuple[str, int], allowed_to_try: list[str]) -> None:
+def test_a_socket_cannot_connect_to_another_machine(address: tuple[str, int], tried: list[str]) -> None:
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     with socket.socket(family) as sock, pytest.raises(network_guard.NetworkForbiddenError, match="loopback"):
         sock.connect(address)
-    assert allowed_to_try == [f"socket.connect {address[0]!r}"]
-    allowed_to_try.clear()
+    assert tried == [f"socket.connect {address[0]!r}"]
 
 
-def test_a_name_is_not_even_looked_up(allowed_to_try: list[str]) -> None:
+@pytest.mark.usefixtures("tried")
+def test_a_name_is_not_even_looked_up() -> None:
     with pytest.raises(network_guard.NetworkForbiddenError, match=r"example\.com"):
         urllib.request.urlopen("http://example.com/")
-    allowed_to_try.clear()
 
 
-def test_a_name_that_cannot_exist_fails_as_it_would(allowed_to_try: list[str]) -> None:
+def test_a_name_that_cannot_exist_fails_as_it_would(tried: list[str]) -> None:
     with pytest.raises(socket.gaierror):
         socket.getaddrinfo("api.invalid", 443)
-    assert allowed_to_try == []
+    assert tried == []
 
 
-async def test_aiohttp_is_kept_in_too(allowed_to_try: list[str]) -> None:
+@pytest.mark.usefixtures("tried")
+async def test_aiohttp_is_kept_in_too() -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(network_guard.NetworkForbiddenError):
             await session.get("http://192.0.2.1/")
-    allowed_to_try.clear()
 
 
 def test_a_process_that_a_test_starts_is_kept_in_too() -> None:

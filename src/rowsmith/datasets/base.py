@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -32,7 +32,7 @@ class Dataset(Generic[C]):
         config: what rows are wanted.
     """
 
-    recipe: ClassVar[Callable[[Any], BaseRecipe[Any]]]
+    recipe: ClassVar[type[BaseRecipe[Any]]]
 
     def __init__(self, config: C) -> None:
         self.config = config

@@ -137,7 +137,7 @@ class CellWork:
         try:
             await self._recipe.make(cell, context)
         except AnswerError as error:
-            sieve.reasons[error.outcome] += 1
+            sieve.reasons[str(error.outcome)] += 1
         except ProviderError as error:
             if error.fatal:
                 raise

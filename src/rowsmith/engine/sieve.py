@@ -77,6 +77,7 @@ class Sieve:
         """
         if tell:
             self.refused.append((reason, text))
+        gate = str(gate)  # an outcome is a str of its own class, which is no key for JSON
         self.reasons[gate] += 1
         record = {"gate": gate, "reason": reason, "cell": self._cell.name, **origin}
         self.rejected.append(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE, default=str))

@@ -197,18 +197,20 @@ class TokenGuess:
     """How many tokens a request will take, before it is sent: bytes of its body by what they gave so far, and the mean
     of the answers' tokens so far."""
 
-    __slots__ = ("_bytes_per_token", "_output")
+    __slots__ = ("_bytes_per_token", "_learnt", "_output")
 
     def __init__(self) -> None:
         self._bytes_per_token = 4.0
         self._output = 256.0
+        self._learnt = 0
 
     def guess(self, size: int) -> float:
-        """Tokens of a request with a body of so many bytes and of its answer."""
+        """Tokens of a request with a body of so many bytes, and of its answer."""
         return size / self._bytes_per_token + self._output
 
     def learn(self, size: int, input_tokens: int, output_tokens: int) -> None:
-        """What a request really took. Recent ones weigh more: about the last 32 decide."""
+        """What a request really took. It is the mean at first; later about the last 32 decide."""
+        self._learnt = min(32, self._learnt + 1)
         if input_tokens:
-            self._bytes_per_token += (max(0.5, size / input_tokens) - self._bytes_per_token) / 32
-        self._output += (output_tokens - self._output) / 32
+            self._bytes_per_token += (max(0.5, size / input_tokens) - self._bytes_per_token) / self._learnt
+        self._output += (output_tokens - self._output) / self._learnt

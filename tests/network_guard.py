@@ -1,7 +1,7 @@
-"""Keeps a Python process from reaching anything but loopback; Python imports a module of this name at its start.
+"""Keeps a Python process from reaching anything but loopback.
 
-The suite loads it into its own process and puts its folder on `PYTHONPATH`, so that the processes it starts are kept in
-as well. It works by an audit hook, below every library, and imports nothing that a test might want to see not imported.
+The suite imports it into its own process, and has the processes it starts import it under the name that Python looks
+for at its start. It works by an audit hook, below every library, and imports nothing that a test might look out for.
 """
 
 from __future__ import annotations
