@@ -31,7 +31,8 @@ _WITHOUT_VALUE = frozenset({"missing", "extra_forbidden", "frozen_instance", "fr
 class Config(BaseModel):
     """A configuration. Wrong settings raise `ConfigError`, however it is made, and name each problem.
 
-    A check of a subclass that raises a `ConfigError` of its own, such as `TemplateError`, has it raised as it is.
+    A check in a subclass may raise a `ConfigError` of its own. Where a more special one, such as `TemplateError`, is
+    the only problem, it is raised as it is.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -102,11 +103,10 @@ def shown(value: Any) -> str:
 
 def _fail(model: type[BaseModel], error: ValidationError) -> NoReturn:
     problems = error.errors(include_url=False)
-    own = [
-        problem["ctx"]["error"] for problem in problems if isinstance(problem.get("ctx", {}).get("error"), ConfigError)
-    ]
-    if len(own) == len(problems) == 1:
-        raise own[0] from None
+    if len(problems) == 1:
+        own = problems[0].get("ctx", {}).get("error")
+        if isinstance(own, ConfigError) and type(own) is not ConfigError:
+            raise own from None
     lines = list(dict.fromkeys(_line(model, problem) for problem in problems))
     if len(lines) == 1:
         raise ConfigError(f"{model.__name__}: {lines[0]}") from None

@@ -1,38 +1,22 @@
-"""Each fault, limit and counter of the scripted server, seen by plain clients."""
+"""Each fault of the scripted server, and each way to script it, seen by plain clients."""
 
 from __future__ import annotations
 
-import asyncio
-import http.client
 import json
-import os
 import re
-import signal
-import socket
-import subprocess
-import sys
-import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from email.message import Message
 from email.utils import parsedate_to_datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Any
 
-import aiohttp
 import json_repair
 import pytest
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from rowsmith import testing
 from rowsmith.errors import ConfigError
-from rowsmith.llm.values import Finish
 from rowsmith.testing import (
     BadJSON,
     BadRequest,
-    Call,
     CutOff,
     Duplicates,
     Empty,
@@ -41,10 +25,8 @@ from rowsmith.testing import (
     Hang,
     HtmlPage,
     QuotaUsedUp,
-    Rate,
     RateLimited,
     Refusal,
-    Reply,
     Reset,
     ScriptedServer,
     ServerError,
@@ -56,177 +38,7 @@ from rowsmith.testing import (
     WrongSchema,
 )
 
-Start = Callable[..., ScriptedServer]
-
-
-class Entry(BaseModel):
-    text: str
-    stars: Annotated[int, Field(ge=1, le=5)]
-
-
-class Entries(BaseModel):
-    entries: list[Entry]
-
-
-SCHEMA = Entries.model_json_schema()
-
-
-class Got(NamedTuple):
-    status: int
-    headers: Message[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
-    def choice(self) -> dict[str, Any]:
-        choice: dict[str, Any] = self.json["choices"][0]
-        return choice
-
-    @property
-    def text(self) -> str:
-        text: str = self.choice["message"]["content"]
-        return text
-
-
-def question(prompt: str = "Write 4 reviews.", *, schema: bool = True, **more: Any) -> dict[str, Any]:
-    body: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": prompt}], **more}
-    if schema:
-        body["response_format"] = {
-            "type": "json_schema",
-            "json_schema": {"name": "a", "strict": True, "schema": SCHEMA},
-        }
-    return body
-
-
-def post(server: ScriptedServer, body: Any = None, *, path: str = "/v1/chat/completions", **headers: str) -> Got:
-    data = body if isinstance(body, bytes) else json.dumps(question() if body is None else body).encode()
-    request = urllib.request.Request(server.url + path, data, {"Content-Type": "application/json", **headers})
-    try:
-        with urllib.request.urlopen(request, timeout=10) as reply:
-            return Got(reply.status, reply.headers, reply.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            return Got(error.code, error.headers, error.read())
-
-
-# --- answers ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_default_answer_fits_the_schema_and_has_as_many_entries_as_the_prompt_says(scripted_server: Start) -> None:
-    got = post(scripted_server())
-    assert len(Entries.model_validate_json(got.text).entries) == 4
-    assert got.choice["finish_reason"] == "stop"
-    assert got.json["usage"]["total_tokens"] > 20
-
-
-def test_the_same_question_gets_the_same_answer_in_any_order_and_another_question_another(
-    scripted_server: Start,
-) -> None:
-    bodies = [question(f"Write 2 reviews about thing {at % 20:03d}.") for at in range(80)]
-    server = scripted_server(latency=lambda call: 0.002 * (call.number % 7))
-    with ThreadPoolExecutor(16) as pool:
-        crowded = [got.text for got in pool.map(lambda body: post(server, body), bodies)]
-    quiet = scripted_server()
-    assert crowded == [post(quiet, body).text for body in bodies]
-    assert len(set(crowded)) == 20
-    assert (server.count, server.answered, server.repeated, server.answered_again) == (80, 80, 60, 60)
-
-
-def test_a_schema_between_fences_is_found_where_the_body_has_none(scripted_server: Start) -> None:
-    prompt = f"Write 3 reviews. Answer with JSON like this:\n```json\n{json.dumps(SCHEMA)}\n```\nNothing else."
-    for more in ({}, {"response_format": {"type": "json_object"}}):
-        got = post(scripted_server(), question(prompt, schema=False, **more))
-        assert len(Entries.model_validate_json(got.text).entries) == 3
-
-
-def test_without_a_schema_json_is_a_simple_object_and_the_rest_is_text(scripted_server: Start) -> None:
-    server = scripted_server()
-    asked = post(server, question("Hi.", schema=False, response_format={"type": "json_object"}))
-    assert list(json.loads(asked.text)) == ["text"]
-    assert "{" not in post(server, question("Hi.", schema=False)).text
-
-
-def test_hints_steer_what_is_written(scripted_server: Start) -> None:
-    server = scripted_server(hints={"num_samples": 2, "topic": "the moon"})
-    entries = Entries.model_validate_json(post(server).text).entries
-    assert len(entries) == 2
-    assert all("the moon" in entry.text for entry in entries)
-
-
-def test_a_function_answers_with_text_or_a_whole_reply(scripted_server: Start) -> None:
-    def answer(call: Call) -> str | Reply:
-        if "long" in call.prompt:
-            return Reply(text="never en", finish=Finish.LENGTH, headers={"x-note": "cut"})
-        return call.prompt.upper()
-
-    server = scripted_server(answer)
-    assert post(server, question("echo", schema=False)).text == "ECHO"
-    long = post(server, question("long", schema=False))
-    assert (long.text, long.choice["finish_reason"], long.headers["x-note"]) == ("never en", "length", "cut")
-
-
-def test_what_a_test_s_own_answer_raises_comes_out_of_the_with_block() -> None:
-    def answer(call: Call) -> str:
-        raise LookupError(f"no answer to {call.prompt}")
-
-    with pytest.raises(LookupError, match=r"no answer to Write 4"), ScriptedServer(answer) as server:
-        assert post(server).status == 500
-
-
-def test_a_schema_that_cannot_be_filled_is_refused_as_a_service_would(scripted_server: Start) -> None:
-    impossible = {"type": "string", "minLength": 2, "maxLength": 1}
-    body = question(response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": impossible}})
-    body["response_format"]["json_schema"]["schema"] = impossible
-    got = post(scripted_server(), {**question(schema=False), "response_format": body["response_format"]})
-    assert (got.status, got.json["error"]["code"]) == (400, "invalid_json_schema")
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"model": "m"}', b'{"messages": []}'], ids=repr)
-def test_a_body_that_is_no_request_is_answered_with_400(body: bytes, scripted_server: Start) -> None:
-    server = scripted_server()
-    got = post(server, body)
-    assert (got.status, got.json["error"]["code"]) == (400, "invalid_request")
-    assert [call.status for call in server.calls] == [400]
-
-
-# --- Ollama -----------------------------------------------------------------------------------------------------------
-
-
-def ollama(**more: Any) -> dict[str, Any]:
-    return {"model": "llama3.2", "messages": [{"role": "user", "content": "Write 2 reviews."}], **more}
-
-
-@pytest.mark.parametrize("streaming", [{"stream": False}, {}], ids=["whole", "a stream of one line"])
-def test_ollama_s_chat_is_spoken(streaming: dict[str, Any], scripted_server: Start) -> None:
-    got = post(scripted_server(), ollama(format=SCHEMA, **streaming), path="/api/chat")
-    assert (got.json["done"], got.json["done_reason"], got.json["message"]["role"]) == (True, "stop", "assistant")
-    assert len(Entries.model_validate_json(got.json["message"]["content"]).entries) == 2
-    assert got.json["prompt_eval_count"] > 0
-    assert got.json["eval_count"] > 0
-
-
-def test_ollama_s_json_mode_cut_and_errors_are_its_own(scripted_server: Start) -> None:
-    server = scripted_server(faults=[None, CutOff(), ServerError(503)], models=["llama3.2"])
-    assert "text" in json.loads(post(server, ollama(format="json"), path="/api/chat").json["message"]["content"])
-    assert post(server, ollama(), path="/api/chat").json["done_reason"] == "length"
-    failed = post(server, ollama(), path="/api/chat")
-    assert (failed.status, list(failed.json)) == (503, ["error"])
-    missing = post(server, ollama() | {"model": "x"}, path="/api/chat")
-    assert (missing.status, missing.json) == (404, {"error": "model 'x' not found"})
-
-
-@pytest.mark.parametrize(("path", "names"), [("/v1/models", "data"), ("/api/tags", "models")])
-def test_models_are_listed(path: str, names: str, scripted_server: Start) -> None:
-    server = scripted_server(models=["one", "two"])
-    with urllib.request.urlopen(server.url + path) as reply:
-        listed = json.load(reply)[names]
-    assert [model.get("id", model.get("name")) for model in listed] == ["one", "two"]
-
-
-# --- faults -----------------------------------------------------------------------------------------------------------
+from .plain_client import Entries, Entry, Start, ollama, post, question, raw_call, received
 
 
 @pytest.mark.parametrize(
@@ -271,26 +83,6 @@ def test_a_reset_before_the_reply_is_a_reset(scripted_server: Start) -> None:
         post(server)
     assert post(server).status == 200
     assert [(call.status, call.fault) for call in server.calls] == [(None, "Reset"), (200, None)]
-
-
-def raw_call(server: ScriptedServer, *, timeout: float = 10) -> socket.socket:
-    """A connection on which a call was sent."""
-    client = socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=timeout)
-    body = json.dumps(question()).encode()
-    client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-    return client
-
-
-def received(client: socket.socket) -> tuple[bytes, OSError | None]:
-    """All that comes, and the error that ended it."""
-    got = b""
-    with client:
-        try:
-            while part := client.recv(1 << 16):
-                got += part
-        except OSError as error:
-            return got, error
-    return got, None
 
 
 def test_a_reset_in_the_middle_leaves_half_a_body(scripted_server: Start) -> None:
@@ -416,9 +208,6 @@ def test_a_proxy_s_page_and_garbage_are_no_json(scripted_server: Start) -> None:
     assert other.json == {"not": "it"}
 
 
-# --- scripts ----------------------------------------------------------------------------------------------------------
-
-
 def test_a_list_is_played_in_order_and_then_over(scripted_server: Start) -> None:
     server = scripted_server(faults=[ServerError(), None, RateLimited()])
     assert [post(server).status for _ in range(5)] == [500, 200, 429, 200, 200]
@@ -456,210 +245,3 @@ def test_a_call_that_is_tried_again_may_pass(scripted_server: Start) -> None:
 def test_impossible_chances_are_refused(chances: dict[Fault, float]) -> None:
     with pytest.raises(ConfigError, match="between 0 and 1"):
         ScriptedServer(chances=chances)
-
-
-# --- who is let in ----------------------------------------------------------------------------------------------------
-
-
-def test_a_required_key_is_asked_for(scripted_server: Start) -> None:
-    server = scripted_server(api_key="right", faults=[ServerError()])
-    assert post(server).status == 401
-    assert post(server, Authorization="Bearer wrong").status == 401
-    assert post(server, ollama(), path="/api/chat", Authorization="Bearer wrong").status == 401
-    # Those turned away are not part of the script.
-    assert [post(server, Authorization="Bearer right").status for _ in range(2)] == [500, 200]
-
-
-def test_other_models_than_those_named_do_not_exist(scripted_server: Start) -> None:
-    server = scripted_server(models=["m"])
-    assert post(server).status == 200
-    missing = post(server, question() | {"model": "x"})
-    assert (missing.status, missing.json["error"]["code"]) == (404, "model_not_found")
-
-
-async def test_more_than_the_allowed_in_flight_are_turned_away(scripted_server: Start) -> None:
-    server = scripted_server(max_in_flight=4, latency=0.3)
-    async with aiohttp.ClientSession() as session:
-
-        async def one(number: int) -> int:
-            async with session.post(f"{server.base_url}/chat/completions", json=question(f"{number}")) as reply:
-                await reply.read()
-                return reply.status
-
-        statuses = await asyncio.gather(*(one(number) for number in range(10)))
-    assert sorted(statuses) == [200] * 4 + [429] * 6
-    assert server.max_in_flight_seen >= 5
-
-
-class Clock:
-    """Time that goes on only when told."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_a_window_lets_in_so_many_and_says_when_there_is_room(scripted_server: Start) -> None:
-    clock = Clock()
-    server = scripted_server(rate=3, clock=clock)
-    inside = [post(server) for _ in range(3)]
-    assert [got.headers["x-ratelimit-remaining-requests"] for got in inside] == ["2", "1", "0"]
-    clock.now += 49.5
-    over = post(server)
-    assert (over.status, over.headers["Retry-After"]) == (429, "11")
-    assert over.headers["x-ratelimit-limit-requests"] == "3"
-    assert over.headers["x-ratelimit-reset-requests"] == "10.500s"
-    clock.now += 11
-    assert [post(server).status for _ in range(4)] == [200, 200, 200, 429]
-
-
-def test_a_bucket_fills_up_steadily(scripted_server: Start) -> None:
-    clock = Clock()
-    server = scripted_server(rate=Rate(requests=2, seconds=10, bucket=True, retry_after=False), clock=clock)
-    assert [post(server).status for _ in range(3)] == [200, 200, 429]
-    clock.now += 5
-    assert [post(server).status for _ in range(2)] == [200, 429]
-    assert "Retry-After" not in post(server).headers
-
-
-def test_headers_of_the_limit_can_be_left_out(scripted_server: Start) -> None:
-    got = post(scripted_server(rate=Rate(requests=2, headers=False)))
-    assert not [name for name in got.headers if name.startswith("x-ratelimit")]
-
-
-# --- counting and running ---------------------------------------------------------------------------------------------
-
-
-def test_calls_are_kept_with_what_was_asked_and_what_became_of_it(scripted_server: Start) -> None:
-    server = scripted_server(faults=[None, ServerError()])
-    before = time.time()
-    post(server, question("First."), Authorization="Bearer k")
-    post(server, question("First."), Authorization="Bearer k")
-    first, second = server.calls
-    assert (first.number, first.path, first.format) == (0, "/v1/chat/completions", "openai")
-    assert first.body == question("First.")
-    assert first.prompt == "First."
-    assert first.headers["authorization"] == "Bearer k"
-    assert before <= first.time <= time.time()
-    assert (first.key, first.attempt, second.attempt) == (second.key, 1, 2)
-    assert (first.status, second.status, second.fault) == (200, 500, "ServerError")
-    assert server.summary()["faults"] == {"ServerError": 1}
-    assert (server.repeated, server.answered, server.answered_again) == (1, 1, 0)
-
-
-def test_without_record_only_counters_are_kept(scripted_server: Start) -> None:
-    server = scripted_server(record=False)
-    for prompt in ("a", "b", "a"):
-        post(server, question(prompt))
-    assert server.calls == []
-    assert (server.count, server.summary()["bodies"], server.repeated) == (3, 2, 1)
-
-
-def test_every_reply_has_a_request_id(scripted_server: Start) -> None:
-    server = scripted_server(faults=[None, ServerError()])
-    assert [post(server).headers["x-request-id"] for _ in range(2)] == ["req_0", "req_1"]
-
-
-def test_a_taken_port_is_an_error_at_the_start(scripted_server: Start) -> None:
-    taken = int(scripted_server().url.rpartition(":")[2])
-    with pytest.raises(OSError, match="in use"):
-        ScriptedServer(port=taken).start()
-
-
-def test_no_thread_is_left_behind() -> None:
-    with ScriptedServer() as server:
-        assert post(server).status == 200
-    assert not [thread for thread in threading.enumerate() if "scripted" in thread.name]
-
-
-def started(*arguments: str) -> tuple[subprocess.Popen[str], dict[str, Any]]:
-    process = subprocess.Popen([sys.executable, "-m", *arguments], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    return process, json.loads(process.stdout.readline())
-
-
-def ended(process: subprocess.Popen[str]) -> int:
-    process.send_signal(signal.SIGTERM)
-    with process:
-        return process.wait(10)
-
-
-def test_as_a_process_it_prints_its_address_and_counts_over_http(scripted_server: Start) -> None:
-    process, address = started(
-        "rowsmith.testing", "--fault", "RateLimited(retry_after=2)", "--fault", "None", "--chance", "Empty=1.0",
-        "--hints", '{"num_samples": 1}', "--api-key", "k", "--rpm", "100",
-    )  # fmt: skip
-    try:
-        assert address["pid"] == process.pid
-        assert address["base_url"] == address["url"] + "/v1"
-        remote = ScriptedServer(port=int(address["url"].rpartition(":")[2]))  # for its address alone
-        limited, empty = (post(remote, Authorization="Bearer k") for _ in range(2))
-        assert (limited.status, limited.headers["Retry-After"], empty.text) == (429, "2", "")
-        with urllib.request.urlopen(address["url"] + "/__calls?calls=1") as reply:
-            shown = json.load(reply)
-        assert (shown["count"], shown["repeated"], shown["statuses"]) == (2, 1, {"429": 1, "200": 1})
-        assert [call["fault"] for call in shown["calls"]] == ["RateLimited", "Empty"]
-    finally:
-        assert ended(process) == 0
-
-
-@pytest.mark.parametrize(
-    "written", ["os.remove('x')", "Nothing", "ServerError(", "RateLimited(sleep(1))", "ScriptedServer"]
-)
-def test_on_the_command_line_only_faults_are_understood(written: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "rowsmith.testing", "--fault", written], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert "is not a fault" in done.stderr
-
-
-def test_the_fast_server_answers_with_texts_of_which_no_two_are_alike() -> None:
-    process, address = started("rowsmith.testing.fast", "--entries", "3", "--latency", "0.01")
-    try:
-        connection = http.client.HTTPConnection("127.0.0.1", int(address["url"].rpartition(":")[2]))
-        texts = []
-        for at in range(30):
-            connection.request("POST", "/v1/chat/completions", json.dumps(question("x" * at * 4000)))
-            got = json.loads(connection.getresponse().read())
-            texts += [entry["text"] for entry in json.loads(got["choices"][0]["message"]["content"])["entries"]]
-        assert len(set(texts)) == 90
-        assert 90 < sum(map(len, texts)) / 90 < 150
-        connection.request("GET", "/__calls")
-        assert json.loads(connection.getresponse().read()) == {"count": 30, "max_in_flight_seen": 1}
-        connection.close()
-    finally:
-        assert ended(process) == 0
-
-
-def test_the_fast_server_takes_several_requests_at_once_and_in_pieces() -> None:
-    process, address = started("rowsmith.testing.fast")
-    try:
-        one = b"POST / HTTP/1.1\r\nHost: x\r\ncontent-length: 4\r\n\r\n{}  "
-        with socket.create_connection(("127.0.0.1", int(address["url"].rpartition(":")[2]))) as client:
-            for byte in one:
-                client.sendall(bytes([byte]))
-            client.sendall(one * 3 + one[:20])
-            client.sendall(one[20:])
-            got = b""
-            while got.count(b"HTTP/1.1 200") < 5 or not got.endswith(b"}"):
-                got += client.recv(1 << 16)
-    finally:
-        assert ended(process) == 0
-
-
-def test_the_public_names_are_sorted_and_all_there() -> None:
-    assert testing.__all__ == sorted(testing.__all__)
-    assert dir(testing) == testing.__all__
-    for name in testing.__all__:
-        assert getattr(testing, name).__name__ == name
-    with pytest.raises(AttributeError, match="Nothing"):
-        getattr(testing, "Nothing")  # noqa: B009 - a type checker would refuse the plain form
-
-
-def test_importing_the_package_loads_no_server() -> None:
-    code = "import sys, rowsmith.testing; print('aiohttp' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
-    assert done.stdout.strip() == "False"

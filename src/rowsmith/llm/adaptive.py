@@ -141,14 +141,16 @@ class Concurrency:
 
     def _judge(self, latency: float, now: float) -> None:
         ours = latency < _TRIFLE or latency < _OWN * self.lag
-        if self.phase is Phase.GROWING:
-            self._judge_growth(latency, now, ours=ours)
-        elif ours:
-            return
-        elif self.phase is Phase.SHRINKING:
-            self._judge_shrinking(latency, now)
-        else:
-            self._judge_standing(latency, now)
+        match self.phase:
+            case Phase.GROWING:
+                self._judge_growth(latency, now, ours=ours)
+            case Phase.SHRINKING if ours:
+                self._stand(now)
+            case Phase.SHRINKING:
+                self._judge_shrinking(latency, now)
+            case Phase.HOLDING:
+                if (ours or self._judge_standing(latency)) and now >= self._probe_at and self.room < self._ceiling:
+                    self._probe()
 
     def _judge_growth(self, latency: float, now: float, *, ours: bool) -> None:
         room, reference = self.room, self._reference
@@ -193,25 +195,30 @@ class Concurrency:
         else:
             self.room = max(1, int(self.room * 0.6))
 
-    def _judge_standing(self, latency: float, now: float) -> None:
-        if self._reference is None or self._reference[0] != self.room:
+    def _judge_standing(self, latency: float) -> bool:
+        """Whether latency holds at the room that is kept."""
+        reference = self._reference
+        if reference is None or reference[0] != self.room:
             self._reference = (self.room, latency)
             self._slower = 0
-        elif latency > 2 * self._reference[1]:
-            self._slower += 1
-            if self._slower >= 2:
-                # Slower than it was here. Too much for the service, or simply longer answers? A smaller room tells.
-                self._reference = None
-                self._shrink(self.room / latency, int(self.room * 0.6))
-            return
-        else:
+            return True
+        if latency <= 2 * reference[1]:
             self._slower = 0
-            self._reference = (self.room, 0.9 * self._reference[1] + 0.1 * latency)
-        if now >= self._probe_at and self.room < self._ceiling:
-            self.phase = Phase.GROWING
-            self._hold = min(_LONGEST_HOLD, self._hold * 2)
-            self._step = _SMALLEST_STEP
-            self._grow()
+            self._reference = (self.room, 0.9 * reference[1] + 0.1 * latency)
+            return True
+        self._slower += 1
+        if self._slower >= 2:
+            # Slower than it was here. Too much for the service, or simply longer answers? A smaller room tells.
+            self._reference = None
+            self._shrink(self.room / latency, int(self.room * 0.6))
+        return False
+
+    def _probe(self) -> None:
+        """Try a little more; if it is refused or brings nothing, the next try comes after twice the time."""
+        self.phase = Phase.GROWING
+        self._hold = min(_LONGEST_HOLD, self._hold * 2)
+        self._step = _SMALLEST_STEP
+        self._grow()
 
     def _stand(self, now: float) -> None:
         self.phase = Phase.HOLDING
@@ -221,10 +228,6 @@ class Concurrency:
         self._probe_at = now + self._hold
 
     # -- refusals --------------------------------------------------------------------------------------------------
-
-    def is_new_wave(self, ticket: int) -> bool:
-        """Whether a refused request was sent after the last wave of refusals began."""
-        return ticket >= self._wave
 
     def refused(self, ticket: int, in_flight: int, upcoming: int, now: float, wait: float) -> bool:
         """A request was refused: whether a smaller room is answer enough.
@@ -240,8 +243,8 @@ class Concurrency:
             wait: seconds that the service asked to wait: what trying for more costs if it is refused.
         """
         if ticket >= self._wave:
-            self.room = max(1, min(self.room, in_flight))
             self._wave = upcoming
+            self.room = max(1, min(self.room, in_flight))
             self._floor = max(1, self.room // 2)
             if self.phase is not Phase.GROWING or self._trusted == 0:
                 self._hold = _FIRST_HOLD

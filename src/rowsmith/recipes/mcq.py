@@ -14,7 +14,8 @@ from rowsmith.engine.context import Context, Draft
 from rowsmith.engine.plan import Cell
 from rowsmith.llm.structured.output import ListOutput, Output
 from rowsmith.llm.values import Message
-from rowsmith.prompts.template import Template, check
+from rowsmith.prompts.check import check
+from rowsmith.prompts.template import Template
 from rowsmith.quality.gates import Row
 from rowsmith.quality.text import normalised
 from rowsmith.recipes.base import BaseRecipe, DatasetConfig, Language

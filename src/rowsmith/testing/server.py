@@ -122,7 +122,7 @@ class ScriptedServer:
 
     @property
     def answered(self) -> int:
-        """How many got status 200, to the last byte."""
+        """How many were given status 200; counted before the reply is sent, so whoever has a reply is counted."""
         return self._book.answered
 
     @property

@@ -1,0 +1,327 @@
+"""What one service allows one key and model: one object for all that runs in the process."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections import deque
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rowsmith.errors import QuotaError
+from rowsmith.llm.adaptive import Concurrency
+from rowsmith.llm.buckets import Day, FoundPace, Pacer, TokenGuess
+from rowsmith.llm.learned import Headers, Reading
+
+if TYPE_CHECKING:
+    from rowsmith.llm.clock import Clock
+    from rowsmith.llm.limits import Limiter
+    from rowsmith.llm.retry import RetryPolicy
+    from rowsmith.llm.values import Completion
+
+READ_EVERY = 0.2
+"""Seconds between two readings of a reply's headers."""
+
+_ALONE_SECONDS = 0.25
+_LONG_WINDOW = 7200.0
+_LONG_RESET = 600.0
+
+
+class Turn:
+    """A request that waits for its turn."""
+
+    __slots__ = ("future", "limiter", "size")
+
+    def __init__(self, limiter: Limiter, future: asyncio.Future[int], size: int) -> None:
+        self.limiter = limiter
+        self.future = future
+        self.size = size
+
+
+class Allowance:
+    """The limits of one key and model, what has gone out against them, and who waits.
+
+    Requests are admitted in the order they came, whichever run and event loop they belong to. Every method but the
+    constructor is called with `lock` held: it is never held while something waits or foreign code runs.
+
+    Args:
+        clock: of all runs that share this.
+        ceiling: requests in flight that are never passed.
+
+    Attributes:
+        lock: guards everything here.
+        members: the limiters of the runs that share this; where they differ, the strictest limit holds.
+        turns: who waits, in order.
+        in_flight: requests under way.
+        timed: there is more to look at than the room in flight.
+    """
+
+    def __init__(self, clock: Clock, ceiling: int) -> None:
+        self.clock = clock
+        self.lock = threading.Lock()
+        self.members: weakref.WeakSet[Limiter] = weakref.WeakSet()
+        self.turns: deque[Turn] = deque()
+        self.in_flight = 0
+        self.timed = False
+        self.concurrency = Concurrency(ceiling)
+        self.day = Day()
+        self.upcoming = 0
+        self.answers = 0
+        self.read_at = 0.0
+        self._headers = Headers()
+        self._given: dict[str, tuple[float, float]] = {}
+        self._told: dict[str, tuple[float, float]] = {}
+        self._pacers: dict[str, Pacer] = {}
+        self._guess = TokenGuess()
+        self._guessed: dict[int, tuple[int, float]] = {}
+        self._found = FoundPace(clock.now())
+        self._open_at = 0.0
+        self._alone_until = 0.0
+        self._asked_to_wait = False
+        self._refused_since: float | None = None
+        self._most = 1
+        self._wave = 0
+        self._paused_wave = -1
+        self._pauses = 0
+        self._answers_at_pause = 0
+
+    # -- who shares it ---------------------------------------------------------------------------------------------
+
+    def reckon(self) -> None:
+        """The runs that share this have changed: find the strictest of their limits."""
+        members = list(self.members)
+        if not members:
+            return
+        self.concurrency.set_ceiling(min(member.ceiling for member in members))
+        rpm = [member.limits.rpm for member in members if member.limits.rpm is not None]
+        tpm = [member.limits.tpm for member in members if member.limits.tpm is not None]
+        rpd = [member.limits.rpd for member in members if member.limits.rpd is not None]
+        self._given = {unit: (min(of), 60.0) for unit, of in (("requests", rpm), ("tokens", tpm)) if of}
+        self.day.limit = min(rpd, default=None)
+        self._set_paces()
+
+    def _set_paces(self) -> None:
+        for unit in ("requests", "tokens"):
+            limits = [pair for pair in (self._given.get(unit), self._told.get(unit)) if pair is not None]
+            if not limits:
+                self._pacers.pop(unit, None)
+                continue
+            limit, window = min(limits, key=lambda pair: pair[0] / pair[1])
+            pacer = self._pacers.get(unit)
+            if pacer is None:
+                self._pacers[unit] = Pacer(limit, window, unit)
+            elif (pacer.limit, pacer.window) != (limit, window):
+                pacer.set(limit, window)
+        self._set_timed()
+
+    def _set_timed(self) -> None:
+        now = self.clock.now()
+        self.timed = bool(
+            self._pacers
+            or self.day.watched
+            or self._found.engaged
+            or now < self._open_at
+            or now < self._alone_until
+            or self._refused_since is not None
+        )
+
+    # -- the way in ------------------------------------------------------------------------------------------------
+
+    def may_go(self) -> bool:
+        """Whether a request that has just come may go at once."""
+        if self.turns or self.in_flight >= self.concurrency.room:
+            return False
+        return not self.timed or (self.day.renewal(self.clock.date()) is None and self._wait(self.clock.now())[0] <= 0)
+
+    def take(self, limiter: Limiter, size: int) -> int:
+        """A request goes out: its ticket."""
+        ticket = self.upcoming
+        self.upcoming = ticket + 1
+        self.in_flight += 1
+        if self.timed:
+            now = self.clock.now()
+            requests, tokens = self._pacers.get("requests"), self._pacers.get("tokens")
+            if requests is not None:
+                requests.take(now)
+            if tokens is not None:
+                guess = self._guess.guess(size)
+                self._guessed[ticket] = (size, guess)
+                tokens.take(now, guess)
+            self._found.take(now)
+            if self.day.watched:
+                self.day.take(limiter.source, self.clock.date())
+        return ticket
+
+    def pump(self) -> None:
+        """Let out who may go; see to it that somebody wakes when the next may."""
+        turns = self.turns
+        while turns:
+            turn = turns[0]
+            if turn.future.done():
+                turns.popleft()
+                continue
+            if self.in_flight >= self.concurrency.room:
+                return
+            if self.timed:
+                renewal = self.day.renewal(self.clock.date())
+                if renewal is not None:
+                    self._turn_all_away(renewal)
+                    return
+                seconds, reason = self._wait(self.clock.now())
+                if seconds > 0:
+                    turn.limiter.wake_in(seconds, reason)
+                    return
+            turns.popleft()
+            ticket = self.take(turn.limiter, turn.size)
+            if not turn.limiter.grant(turn, ticket):
+                self.give_back(ticket)
+
+    def give_back(self, ticket: int) -> None:
+        """A request did not go out after all, or failed without a word on the limits."""
+        self.in_flight -= 1
+        self._guessed.pop(ticket, None)
+
+    def _turn_all_away(self, renewal: float) -> None:
+        turns, self.turns = self.turns, deque()
+        for turn in turns:
+            turn.limiter.turn_away(turn, used_up(self.day.limit, renewal, self.clock.date()))
+
+    def _wait(self, now: float) -> tuple[float, str]:
+        """Seconds until the next may go, and what holds it back; 0 or less if it may go now."""
+        seconds, reason = self._open_at - now, "the service refuses requests for now"
+        if self._asked_to_wait:
+            reason = "the service asked to wait"
+        if self.in_flight and self._alone_until - now > seconds:
+            # After a time in which everything was refused, one goes ahead to see whether it is over.
+            seconds = self._alone_until - now
+        for pacer in self._pacers.values():
+            wait = pacer.wait(now)
+            if wait > seconds:
+                seconds, reason = max(wait, min(0.005, pacer.tolerance)) if wait > 0 else wait, str(pacer)
+        wait = self._found.wait(now)
+        if wait > seconds:
+            seconds, reason = wait, str(self._found)
+        return seconds, reason
+
+    # -- the way out -----------------------------------------------------------------------------------------------
+
+    def answered(self, ticket: int, seconds: float, completion: Completion) -> bool:
+        """A request was answered: whether that ended a round of the concurrency control."""
+        in_flight = self.in_flight
+        self.in_flight = in_flight - 1
+        self.answers += 1
+        if in_flight > self._most:
+            self._most = in_flight
+        now = self.clock.now()
+        over = self.concurrency.answered(ticket, seconds, in_flight, self.upcoming, now)
+        if self._refused_since is not None:
+            self._recovered(now)
+        if self._guessed:
+            self._settle(ticket, completion)
+        if completion.headers is not None and now >= self.read_at:
+            self._learn(completion.headers, now)
+        return over
+
+    def _recovered(self, now: float) -> None:
+        self._refused_since = None
+        self._alone_until = 0.0
+        self._found.measure(now)
+        self._set_timed()
+
+    def _settle(self, ticket: int, completion: Completion) -> None:
+        sent = self._guessed.pop(ticket, None)
+        usage = completion.usage
+        real = usage.input_tokens + usage.output_tokens
+        if sent is None or not real:
+            return
+        size, guess = sent
+        self._guess.learn(size, usage.input_tokens, usage.output_tokens)
+        if tokens := self._pacers.get("tokens"):
+            tokens.correct(real - guess)
+
+    def refused(self, ticket: int, retry_after: float | None, policy: RetryPolicy) -> tuple[float, float]:
+        """The service said that it was too much (429, or Retry-After with another failure).
+
+        Args:
+            ticket: of the request.
+            retry_after: seconds that the service asked to wait, or None.
+            policy: the backoff where it did not, and things do not get better by themselves.
+
+        Returns:
+            Seconds until something may go out again, and seconds for which nothing has been answered.
+        """
+        now = self.clock.now()
+        in_flight = self.in_flight
+        self.in_flight = in_flight - 1
+        sent = self._guessed.pop(ticket, None)
+        if sent is not None and (tokens := self._pacers.get("tokens")):
+            tokens.correct(-sent[1])
+        asked = retry_after or 0.0
+        # What it has had in flight before without a word, it does not refuse for being too much at once.
+        by_rate = in_flight * 2 <= self._most or in_flight == 1
+        if ticket >= self._wave:
+            self._wave = self.upcoming
+            self._most = max(1, int(self._most * 0.9))
+            self._found.refused(now, self.answers, by_rate=by_rate)
+        enough = not by_rate and self.concurrency.refused(ticket, in_flight, self.upcoming, now, asked)
+        pause = asked
+        if not enough and self._paused_wave != self._wave:
+            self._paused_wave = self._wave
+            progress = self.answers - self._answers_at_pause >= self.concurrency.room
+            self._pauses = 1 if progress else self._pauses + 1
+            self._answers_at_pause = self.answers
+            if retry_after is None:
+                pause = policy.backoff(self._pauses)
+        if now + pause > self._open_at:
+            self._open_at = now + pause
+            self._asked_to_wait = retry_after is not None
+        if self._refused_since is None:
+            self._refused_since = now
+        if self.in_flight == 0:
+            self._alone_until = self._open_at + _ALONE_SECONDS
+        self._set_timed()
+        return self._open_at - now, now - self._refused_since
+
+    # -- what the service says -------------------------------------------------------------------------------------
+
+    def _learn(self, headers: object, now: float) -> None:
+        date = self.clock.date()
+        self.read_at = now + READ_EVERY
+        readings = self._headers.read(headers, now, date)  # type: ignore[arg-type]
+        if self._headers.silent:
+            self.read_at = float("inf")
+        told: dict[str, tuple[float, float]] = {}
+        for reading in readings:
+            if reading.window is None:
+                continue
+            if reading.window > _LONG_WINDOW:
+                if reading.remaining < 1 and reading.reset is not None and reading.reset > _LONG_RESET:
+                    self.day.used_up(date + reading.reset)
+                continue
+            pair = (reading.limit, reading.window)
+            if reading.unit not in told or pair[0] / pair[1] < told[reading.unit][0] / told[reading.unit][1]:
+                told[reading.unit] = pair
+        if told != self._told or self.day.watched:
+            self._told = told or self._told
+            self._set_paces()
+        for reading in readings:
+            self._squeeze(reading, now)
+
+    def _squeeze(self, reading: Reading, now: float) -> None:
+        pacer = self._pacers.get(reading.unit)
+        if pacer is None or not reading.fixed or reading.reset is None or reading.reset <= 0:
+            return
+        if reading.remaining * pacer.interval < reading.reset:
+            pacer.squeeze(reading.remaining, reading.reset, now)
+
+
+def used_up(limit: int | None, renewal: float, date: float) -> QuotaError:
+    """The error of a day's requests that are used up."""
+    when = datetime.fromtimestamp(renewal, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    what = f"the {limit:,} requests of the day are" if limit is not None else "the quota of requests is"
+    return QuotaError(
+        f"{what} used up; the next may go at {when}",
+        hint="Run the same again then: it goes on where it stopped",
+        retry_after=max(0.0, renewal - date),
+    )
