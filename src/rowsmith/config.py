@@ -97,8 +97,9 @@ def shown(value: Any) -> str:
         return text if len(text) <= 2 * _SHOWN else f"a list of {len(value)}"
     if isinstance(value, BaseModel) or not isinstance(value, int | float | complex | bool | type(None)):
         return f"a {type(value).__name__}"
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+    if isinstance(value, int) and value.bit_length() > 4 * _SHOWN:
+        return f"a number of {value.bit_length()} bits"
+    return repr(value)
 
 
 def _fail(model: type[BaseModel], error: ValidationError) -> NoReturn:

@@ -13,7 +13,6 @@ from rowsmith.engine.ledger.records import CellRecord
 from rowsmith.engine.models import Models, full_name
 from rowsmith.engine.plan import Cell
 from rowsmith.errors import BadRequestError
-from rowsmith.llm.caller import Caller
 from rowsmith.llm.clock import Clock
 from rowsmith.llm.provider import Provider
 from rowsmith.llm.structured.rungs import Rungs, looks_like_unsupported
@@ -29,6 +28,14 @@ class Shape(Protocol):
     def schema(self) -> OutputSchema: ...
 
     def prompt_for(self, rung: Rung, messages: tuple[Message, ...]) -> tuple[Message, ...]: ...
+
+
+class Door(Protocol):
+    """Where the requests to one model go out: a `Caller`, or one that is watched over."""
+
+    async def complete(self, body: bytes) -> tuple[Completion, float]: ...
+
+    def stop(self) -> None: ...
 
 
 class Prompt(NamedTuple):
@@ -63,6 +70,17 @@ class CallFile:
     begun: CellRecord | None
 
 
+class Answering(Protocol):
+    """Who gets a prompt answered: the `Asker`, or one that stands before it or in its place."""
+
+    @property
+    def models(self) -> Models: ...
+
+    async def ask(
+        self, cell: Cell, ordinal: str, role: str, prompt: Prompt, shape: Shape, file: CallFile
+    ) -> Answered: ...
+
+
 class Asker:
     """Asks models for the cells of one run.
 
@@ -80,7 +98,7 @@ class Asker:
     def __init__(
         self,
         models: Models,
-        callers: Mapping[int, Caller],
+        callers: Mapping[int, Door],
         rungs: Rungs,
         ledger: Ledger,
         clock: Clock,

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from rowsmith.engine.again import corrected, differ_note, with_note
-from rowsmith.engine.asking import Asker, CallFile, Prompt
+from rowsmith.engine.asking import Answering, CallFile, Prompt
 from rowsmith.engine.keys import call_seed, row_id, shown
 from rowsmith.engine.models import full_name
 from rowsmith.engine.plan import Cell
@@ -46,7 +46,7 @@ class Context:
         self,
         cell: Cell,
         wants: Sequence[int],
-        asker: Asker,
+        asker: Answering,
         sieve: Sieve,
         file: CallFile,
         *,

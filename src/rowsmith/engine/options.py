@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -17,6 +18,10 @@ class Options:
     Attributes:
         max_concurrency: requests in flight per model that are never passed.
         policy: when a failed call is tried again.
+        max_cost: US dollars that are never passed, over all starts on the same output; every model's price must be known.
+        max_requests: requests that are never passed, over all starts, those that fail and are sent again included.
+        max_tokens: tokens that are never passed, over all starts, of requests and answers together. How exactly each of
+            the three is kept, see `engine.budget`.
         grace: seconds that calls in flight may still take once the run is stopped.
         fresh: delete what the output has, and start anew.
         clock: the time.
@@ -24,6 +29,9 @@ class Options:
 
     max_concurrency: int = 256
     policy: RetryPolicy = field(default_factory=RetryPolicy)
+    max_cost: float | None = None
+    max_requests: int | None = None
+    max_tokens: int | None = None
     grace: float = 30.0
     fresh: bool = False
     clock: Clock = field(default_factory=SystemClock)
@@ -33,6 +41,13 @@ class Options:
             raise ConfigError(f"max_concurrency must be at least 1, got {self.max_concurrency}")
         if self.grace < 0:
             raise ConfigError(f"grace must be 0 or more seconds, got {self.grace}")
+
+        if self.max_cost is not None and not 0 <= self.max_cost < math.inf:
+            raise ConfigError(f"max_cost must be an amount of US dollars, 0 or more, got {self.max_cost}")
+        for name in ("max_requests", "max_tokens"):
+            most = getattr(self, name)
+            if most is not None and (not isinstance(most, int) or most < 0):
+                raise ConfigError(f"{name} must be a whole number, 0 or more, got {most}")
 
     def but(self, **settings: Any) -> Self:
         """These options with some changed."""

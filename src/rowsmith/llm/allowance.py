@@ -6,6 +6,7 @@ import asyncio
 import threading
 import weakref
 from collections import deque
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -120,7 +121,7 @@ class Allowance:
         self.timed = bool(
             self._pacers
             or self.day.watched
-            or self._found.engaged
+            or self._found.rate
             or now < self._open_at
             or now < self._alone_until
             or self._refused_since is not None
@@ -151,6 +152,8 @@ class Allowance:
             self._found.take(now)
             if self.day.watched:
                 self.day.take(limiter.source, self.clock.date())
+            elif not self._pacers:
+                self._set_timed()
         return ticket
 
     def pump(self) -> None:
@@ -226,7 +229,7 @@ class Allowance:
     def _recovered(self, now: float) -> None:
         self._refused_since = None
         self._alone_until = 0.0
-        self._found.measure(now)
+        self._found.recovered(now)
         self._set_timed()
 
     def _settle(self, ticket: int, completion: Completion) -> None:
@@ -271,11 +274,16 @@ class Allowance:
             progress = self.answers - self._answers_at_pause >= self.concurrency.room
             self._pauses = 1 if progress else self._pauses + 1
             self._answers_at_pause = self.answers
-            if retry_after is None:
-                pause = policy.backoff(self._pauses)
+            if not asked:
+                # Not longer than a part of the time it has lasted: else more is lost than the service asked for.
+                stalled = now - (now if self._refused_since is None else self._refused_since)
+                pause = min(policy.backoff(self._pauses), max(policy.first, stalled / 4))
+                if progress and self._found.rate:
+                    # The pace has just been lowered; what is left is to let the one too many pass.
+                    pause = min(pause, 3 / self._found.rate)
         if now + pause > self._open_at:
             self._open_at = now + pause
-            self._asked_to_wait = retry_after is not None
+            self._asked_to_wait = asked > 0
         if self._refused_since is None:
             self._refused_since = now
         if self.in_flight == 0:
@@ -285,10 +293,10 @@ class Allowance:
 
     # -- what the service says -------------------------------------------------------------------------------------
 
-    def _learn(self, headers: object, now: float) -> None:
+    def _learn(self, headers: Mapping[str, str], now: float) -> None:
         date = self.clock.date()
         self.read_at = now + READ_EVERY
-        readings = self._headers.read(headers, now, date)  # type: ignore[arg-type]
+        readings = self._headers.read(headers, now, date)
         if self._headers.silent:
             self.read_at = float("inf")
         told: dict[str, tuple[float, float]] = {}

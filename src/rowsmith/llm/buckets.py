@@ -9,9 +9,23 @@ JITTER = 0.02
 
 _MARGIN = 0.01
 _CATCH_UP = 1 / 600
-_DIP = 0.05
-_PLATEAU = 15.0
 _DAY = 86_400
+
+_DIP = 0.05
+"""How far below a refused rate the pace begins anew, as a part of it."""
+
+_PLATEAU = 5.0
+_LONGEST_PLATEAU = 10.0
+"""Seconds until the pace is at the refused rate again: at first, and where it was refused time and again."""
+
+_LEAST_OF_REFUSED = 0.9
+_FORGET = 16
+"""How often the rate may be passed unrefused before it is forgotten."""
+
+_SAME_BURST = 0.5
+_STALL = 1.0
+_LATE = 0.05
+"""Seconds that a late wake-up may be made up for."""
 
 
 class Pacer:
@@ -78,23 +92,27 @@ class Pacer:
 class FoundPace:
     """The pace of a service that refuses requests and says nothing of its limits.
 
-    Between two refusals the service answered as fast as it would: that rate is kept to, a little less at first, and
-    then tried to be passed along a cubic curve (as CUBIC does for congestion windows, RFC 9438): flat near the rate
+    Between two refusals a service answered as fast as it would: that rate is kept to, a little less at first, and
+    then tried to be passed along a cubic curve (as CUBIC does with congestion windows, RFC 9438): flat near the rate
     that was refused, steep where nothing is known any more.
 
     Args:
-        now: when the first request went out.
+        now: when the first request may go out.
+
+    Attributes:
+        rate: requests per second that were answered before the last refusal; 0 while no pace is kept.
     """
 
-    __slots__ = ("_due", "_found_at", "_period", "_refused", "engaged", "rate")
+    __slots__ = ("_due", "_found_at", "_last", "_period", "_plateau", "_stalled_at", "rate")
 
     def __init__(self, now: float) -> None:
-        self.engaged = False
         self.rate = 0.0
         self._due = 0.0
         self._found_at = now
+        self._plateau = _PLATEAU
         self._period = (now, 0)
-        self._refused = (now, 0)
+        self._last = (now, 0)
+        self._stalled_at = now
 
     def refused(self, now: float, answers: int, *, by_rate: bool) -> None:
         """A new wave of refusals.
@@ -104,37 +122,54 @@ class FoundPace:
             answers: how many requests have been answered so far.
             by_rate: that too many were in flight cannot be the cause.
         """
-        if answers > self._refused[1]:
-            self._period = self._refused
-        self._refused = (now, answers)
-        self.engaged = self.engaged or by_rate
-        self.measure(now)
+        seen, before = self._last
+        fresh = answers - before
+        if fresh:
+            self._stalled_at = now
+            # A period begins with one wave and ends with another; waves of the same burst are one.
+            if now - seen > _SAME_BURST and fresh * 2 >= before - self._period[1]:
+                self._period = self._last
+        self._last = (now, answers)
+        if self.rate and fresh:
+            pace = self._pace(now)
+            self._find(min(pace, max(self._mean(now), _LEAST_OF_REFUSED * pace)), now)
+            self._plateau = min(_LONGEST_PLATEAU, self._plateau * 2)
+        elif by_rate and not self.rate:
+            self._plateau = _PLATEAU
+            self._find(self._mean(now), now)
 
-    def measure(self, now: float) -> None:
-        """Find the rate anew: the answers of the last period that had any, until now."""
-        began, before = self._period
-        answered = self._refused[1] - before
-        if answered and now > began:
-            self.rate = answered / (now - began)
-            self._found_at = now
+    def recovered(self, now: float) -> None:
+        """Something has been answered again: how long that took says more of the rate than what was answered before."""
+        if self.rate and now - self._stalled_at > max(_STALL, 3 / self.rate):
+            self._find(min(self.rate, self._mean(now) or self.rate), now)
 
     def wait(self, now: float) -> float:
         """Seconds until the next may go; 0 or less if it may go now."""
-        return self._due - now if self.engaged and self.rate else 0.0
+        return self._due - now if self.rate else 0.0
 
     def take(self, now: float) -> None:
         """One goes out now."""
-        if not self.engaged or not self.rate:
+        if not self.rate:
             return
-        steps = (now - self._found_at - _PLATEAU) / _PLATEAU
-        growth = 1 + _DIP * steps**3
-        if growth > 16:
-            self.engaged = False
-            return
-        self._due = max(self._due, now - 0.05) + 1 / (self.rate * growth)
+        pace = self._pace(now)
+        if pace > _FORGET * self.rate:
+            self.rate = 0.0
+        else:
+            self._due = max(self._due, now - _LATE) + 1 / pace
+
+    def _find(self, rate: float, now: float) -> None:
+        self.rate = rate
+        self._found_at = now
+
+    def _mean(self, now: float) -> float:
+        began, before = self._period
+        return (self._last[1] - before) / max(now - began, 1e-3)
+
+    def _pace(self, now: float) -> float:
+        return self.rate * (1 + _DIP * ((now - self._found_at) / self._plateau - 1) ** 3)
 
     def __str__(self) -> str:
-        return f"the service took {self.rate:.3g} requests per second before it refused"
+        return f"the service refused more than {self.rate:.3g} requests per second"
 
 
 class Day:
@@ -194,8 +229,10 @@ def day_start(date: float) -> float:
 
 
 class TokenGuess:
-    """How many tokens a request will take, before it is sent: bytes of its body by what they gave so far, and the mean
-    of the answers' tokens so far."""
+    """How many tokens a request will take, before it is sent.
+
+    Bytes of its body, by what bytes gave so far, and the mean of the answers' tokens so far.
+    """
 
     __slots__ = ("_bytes_per_token", "_learnt", "_output")
 

@@ -200,10 +200,7 @@ def _number(written: str | None) -> float | None:
 
 def _date(written: str) -> float | None:
     try:
-        if written[:4].isdigit():
-            moment = datetime.fromisoformat(written)
-        else:
-            moment = parsedate_to_datetime(written)
+        moment = datetime.fromisoformat(written) if written[:4].isdigit() else parsedate_to_datetime(written)
         return moment.timestamp() if moment.tzinfo is not None else None
     except (ValueError, TypeError, OverflowError):
         return None

@@ -110,6 +110,8 @@ class Completion:
         usage: the tokens.
         model: the model that answered, in the service's words (often a dated version of what was asked).
         request_id: the service's id of the request, or None.
+        headers: the reply's headers as they came, looked up without regard to case: what the service says of its limits
+            is read from them. They are no part of the answer.
     """
 
     text: str
@@ -117,3 +119,4 @@ class Completion:
     usage: Usage = Usage()
     model: str = ""
     request_id: str | None = None
+    headers: Mapping[str, str] | None = field(default=None, repr=False, compare=False)

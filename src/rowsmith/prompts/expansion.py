@@ -103,7 +103,7 @@ class Variations(Sequence[Variation]):
         expansion: the values. Each template varies by the placeholders it uses, and by no others.
 
     Attributes:
-        count: how many there are; `len` cannot say numbers of more than 63 bits.
+        total: how many there are; `len` cannot say numbers of more than 63 bits.
 
     Raises:
         ConfigError: `expansion` is combinatorial, and there are more variations than its `max_samples`.
@@ -117,16 +117,16 @@ class Variations(Sequence[Variation]):
         )
         sizes = (math.prod(len(values) for _, values in axes) for axes in self._axes)
         self._ends = tuple(itertools.accumulate(sizes))
-        self.count = self._ends[-1] if self._ends else 0
-        if expansion.combinatorial and self.count > expansion.max_samples:
+        self.total = self._ends[-1] if self._ends else 0
+        if expansion.combinatorial and self.total > expansion.max_samples:
             raise ConfigError(
-                f"The prompts and the values of their placeholders make {self.count} variations, more than "
-                f"max_samples={expansion.max_samples}. Either raise max_samples to {self.count} or more, or draw some "
+                f"The prompts and the values of their placeholders make {self.total} variations, more than "
+                f"max_samples={expansion.max_samples}. Either raise max_samples to {self.total} or more, or draw some "
                 f"of them: combinatorial=False, num_random_samples=N."
             )
 
     def __len__(self) -> int:
-        return self.count
+        return self.total
 
     @overload
     def __getitem__(self, index: int) -> Variation: ...
@@ -135,9 +135,9 @@ class Variations(Sequence[Variation]):
     def __getitem__(self, index: int | slice) -> Variation | Sequence[Variation]:
         if isinstance(index, slice):
             return [self[at] for at in range(*index.indices(len(self)))]
-        at = index + self.count if index < 0 else index
-        if not 0 <= at < self.count:
-            raise IndexError(f"There are {self.count} variations, and none has the index {index}.")
+        at = index + self.total if index < 0 else index
+        if not 0 <= at < self.total:
+            raise IndexError(f"There are {self.total} variations, and none has the index {index}.")
         place = bisect_right(self._ends, at)
         rest = at - (self._ends[place - 1] if place else 0)
         chosen = {}

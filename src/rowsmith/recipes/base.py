@@ -13,7 +13,9 @@ from rowsmith.engine.asking import Prompt
 from rowsmith.engine.axes import Axis, Variation, Variations, identity
 from rowsmith.engine.context import Context
 from rowsmith.engine.plan import Cell, Rows
+from rowsmith.errors import ConfigError
 from rowsmith.llm.values import Message
+from rowsmith.prompts.check import check
 from rowsmith.prompts.expansion import PromptExpansionConfig
 from rowsmith.prompts.template import Template
 from rowsmith.quality.config import GatesConfig
@@ -73,7 +75,7 @@ class DatasetConfig(Config):
 
     @model_validator(mode="after")
     def _prompts_fit(self) -> DatasetConfig:
-        self.expansion.check(self.templates, mandatory=self.mandatory, available=self.available)
+        check(self.templates, mandatory=self.mandatory, available=self.available, values=self.expansion.placeholders)
         return self
 
     @property
@@ -107,6 +109,7 @@ class BaseRecipe(Generic[C]):
         values = config.expansion.placeholders
         parts = [{name: values[name] for name in template.optional} for template in self._templates]
         variations = Variations(parts, [identity(template.text) for template in self._templates])
+        _within_bounds(len(variations), config.expansion)
         languages = [Language(code, name) for code, name in config.languages.items()]
         self._axes = (
             *self.outer_axes(),
@@ -198,3 +201,13 @@ class BaseRecipe(Generic[C]):
             "placeholders": dict(variation.placeholders),
         }
         return metadata
+
+
+def _within_bounds(variations: int, expansion: PromptExpansionConfig) -> None:
+    """Refuse more variations than the user allows; a silent cut would not be what was asked for."""
+    if expansion.combinatorial and variations > expansion.max_samples:
+        raise ConfigError(
+            f"templates and placeholders make {variations:,} variations, more than max_samples={expansion.max_samples}. "
+            f"Either raise max_samples to {variations} or more, or draw some of them: "
+            "combinatorial=False, num_random_samples=N"
+        )

@@ -22,7 +22,8 @@ from rowsmith.engine.plan import Plan
 from rowsmith.errors import OutputChangedError
 
 _RESERVE = 4 << 20
-"""Bytes set aside for a full disk: room for the answers in flight and the group at hand."""
+_RESERVE_PER_CALL = 32 << 10
+"""Bytes set aside for a full disk: room for the group at hand, and for the answers that are still in flight."""
 
 
 class Ledger:
@@ -31,48 +32,54 @@ class Ledger:
     Used as a context manager: entering takes the lock, opens or makes the files, and recovers from a kill; leaving
     commits what is left. All methods are for the event loop's thread; the writing is done by the writer's.
 
+    Args:
+        paths: where the run's files lie.
+        fresh: delete what an earlier run made, once the lock is held; never a file that is not of a run.
+        in_flight: calls that may be answered after the disk was found full.
+
     Raises:
         RunLockedError: another process has the run.
         LedgerError: the ledger is damaged, foreign or newer.
-        OutputChangedError: the rows file is not as it was left.
+        OutputChangedError: the rows file is not as it was left, or not of a run.
         StorageError: a file or folder cannot be made.
     """
 
-    def __init__(self, paths: RunPaths) -> None:
+    def __init__(self, paths: RunPaths, *, fresh: bool = False, in_flight: int = 0) -> None:
         self.paths = paths
+        self._fresh = fresh
+        self._reserved = _RESERVE + in_flight * _RESERVE_PER_CALL
         self._stack = ExitStack()
-        self._clean = False
 
     def __enter__(self) -> Self:
         folder = self.paths.folder
         try:
+            refuse_strangers(self.paths)
             folder.mkdir(parents=True, exist_ok=True)
             with self._stack as stack:
                 stack.enter_context(RunLock(self.paths.lock))
-                if self.paths.rows.exists() and self.paths.rows.stat().st_size and not self.paths.ledger.exists():
-                    raise OutputChangedError(
-                        f"{self.paths.rows} exists, and it is not of a run of Rowsmith (no ledger in {folder}). "
-                        "Choose another output, or move the file away."
-                    )
-                self._reserve()
+                if self._fresh:
+                    delete_run(self.paths)
+                stack.callback(self.paths.reserve.unlink, missing_ok=True)
+                set_aside(self.paths.reserve, self._reserved)
                 self._open(stack)
                 self._stack = stack.pop_all()
         except OSError as exc:
             raise storage_error(exc, Path(exc.filename or folder)) from exc
+        except sqlite3.Error as exc:
+            raise self.explained(exc) from exc
         return self
 
     def _open(self, stack: ExitStack) -> None:
         connection = connect(self.paths.ledger)
         stack.callback(connection.close)
         self._writing = Store(connection)
-        reader = connect(self.paths.ledger)
+        reader = connect_again(self.paths.ledger)
         stack.callback(reader.close)
         self._reading = Store(reader)
-        try:
-            self.meta: dict[str, Any] = self._reading.meta()
-            self._recover_order()
-        except sqlite3.DatabaseError as exc:
-            raise damaged(self.paths.ledger, exc) from exc
+        self.meta: dict[str, Any] = self._reading.meta()
+        if "fingerprint" not in self.meta:
+            must_be_new(self.paths)
+        self._recover_order()
         self._files = {kind: self._file(kind) for kind in Kind}
         clean = self.meta.get("state") in {"stopped", "finished"}
         for file in self._files.values():
@@ -85,9 +92,14 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
-        self.paths.reserve.unlink(missing_ok=True)
         if kind is None:
             self._writer.check()
+        if isinstance(error, sqlite3.Error):
+            raise self.explained(error) from error
+
+    def explained(self, error: Exception) -> Exception:
+        """What SQLite says, as one of our errors; any other error as it is."""
+        return explained(self.paths.ledger, error) if isinstance(error, sqlite3.Error) else error
 
     # -- what has happened ------------------------------------------------------------------------------------------
 

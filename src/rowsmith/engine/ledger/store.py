@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from rowsmith.engine.ledger.schema import APPLICATION_ID, MIGRATIONS, migrate
 from rowsmith.errors import LedgerError, StorageError
 
 _CALL_COLUMNS = ", ".join(CallRecord._fields)
+_SIZES = (256, 64, 16, 4, 1)
+"""Rows of one INSERT. Python's sqlite3 gives the interpreter's lock back and takes it again at every step, which the
+event loop's thread pays for with each; a statement of many rows is one step."""
 _CHECKED_WHOLE = 32 << 20
-_CALL_MARKS = ", ".join("?" for _ in CallRecord._fields)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -84,13 +87,13 @@ class Store:
     # -- written inside a transaction ---------------------------------------------------------------------------
 
     def add_calls(self, calls: Sequence[CallRecord]) -> None:
-        self.connection.executemany(f"INSERT INTO calls ({_CALL_COLUMNS}) VALUES ({_CALL_MARKS})", calls)  # noqa: S608  # fixed names
+        self._insert(f"INSERT INTO calls ({_CALL_COLUMNS})", calls)
 
     def add_blocks(self, placed: Iterable[tuple[BlockRecord, int]]) -> None:
         """Blocks with the offsets at which they were written."""
-        self.connection.executemany(
-            "INSERT OR REPLACE INTO blocks (kind, cell, offset, length, rows, marks) VALUES (?, ?, ?, ?, ?, ?)",
-            ((b.kind, b.cell, offset, len(b.data), b.rows, b.marks) for b, offset in placed),
+        self._insert(
+            "INSERT OR REPLACE INTO blocks (kind, cell, offset, length, rows, marks)",
+            [(b.kind, b.cell, offset, len(b.data), b.rows, b.marks) for b, offset in placed],
         )
 
     def drop_blocks(self, cells: Iterable[int]) -> None:
@@ -98,7 +101,19 @@ class Store:
         self.connection.executemany("DELETE FROM blocks WHERE kind IN (0, 1) AND cell = ?", ((cell,) for cell in cells))
 
     def put_cells(self, cells: Iterable[CellRecord]) -> None:
-        self.connection.executemany("INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?)", cells)
+        self._insert("INSERT OR REPLACE INTO cells (cell, key, status, wants, rows, reasons)", list(cells))
+
+    def _insert(self, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert rows, many with each statement."""
+        if not rows:
+            return
+        marks = f"({', '.join('?' * len(rows[0]))})"
+        at = 0
+        for size in _SIZES:
+            statement = f"{into} VALUES {', '.join([marks] * size)}"
+            while at + size <= len(rows):
+                self.connection.execute(statement, tuple(chain.from_iterable(rows[at : at + size])))
+                at += size
 
     def reopen_cells(self, cells: Iterable[int]) -> None:
         self.connection.executemany(

@@ -248,10 +248,9 @@ def _settle(done: asyncio.Future[None]) -> None:
 
 def _spend(calls: list[CallRecord]) -> list[tuple[Any, ...]]:
     """The calls summed per day, model and role."""
-    sums: dict[tuple[str, str, str], list[Any]] = {}
+    sums: dict[tuple[int, str, str], list[Any]] = {}
     for call in calls:
-        day = time.strftime("%Y-%m-%d", time.gmtime(call.at))
-        entry = sums.setdefault((day, call.model, call.role), [0, 0, 0, 0, 0, 0.0, 0])
+        entry = sums.setdefault((int(call.at // 86_400), call.model, call.role), [0, 0, 0, 0, 0, 0.0, 0])
         entry[0] += 1
         entry[1] += call.input_tokens
         entry[2] += call.output_tokens
@@ -259,4 +258,7 @@ def _spend(calls: list[CallRecord]) -> list[tuple[Any, ...]]:
         entry[4] += call.reasoning_tokens
         entry[5] += call.cost or 0.0
         entry[6] += call.cost is None
-    return [(*key, *entry) for key, entry in sums.items()]
+    return [
+        (time.strftime("%Y-%m-%d", time.gmtime(day * 86_400)), model, role, *entry)
+        for (day, model, role), entry in sums.items()
+    ]

@@ -19,6 +19,7 @@ from rowsmith.errors import BadRequestError, ConfigError
 from rowsmith.llm.filler.schema import UnfillableError, filler_of
 from rowsmith.llm.filler.seeds import MASK, seed_of
 from rowsmith.llm.filler.text import Writer
+from rowsmith.llm.prices import TokenPrices
 from rowsmith.llm.provider import KnownLimits
 from rowsmith.llm.values import Completion, Finish, Request, Rung, Usage
 
@@ -71,6 +72,11 @@ class OfflineProvider:
     @property
     def limits(self) -> KnownLimits:
         return KnownLimits()
+
+    @property
+    def token_prices(self) -> TokenPrices:
+        """0: nothing is sent to anybody."""
+        return TokenPrices(0, 0)
 
     def describe(self) -> Mapping[str, Any]:
         return {"provider": "offline", "model_id": self.model_id}

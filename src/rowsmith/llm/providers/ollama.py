@@ -11,6 +11,7 @@ from rowsmith import settings
 from rowsmith.errors import ConfigError
 from rowsmith.llm import failures
 from rowsmith.llm.failures import Caller
+from rowsmith.llm.prices import TokenPrices
 from rowsmith.llm.providers import remote
 from rowsmith.llm.values import Completion, Finish, Rung, Usage
 
@@ -72,6 +73,16 @@ class OllamaProvider(remote.RemoteModel):
             ),
             _parameters=self._sent(),
         )
+
+    @property
+    def token_prices(self) -> TokenPrices | None:
+        """The prices as the arguments gave them, or 0: a model that runs on one's own machine sends no bill.
+
+        Not so at a public address, which is somebody's service, nor for a model in `cloud`, which a local Ollama only
+        passes on to Ollama's own (https://docs.ollama.com/cloud): what those cost is not known.
+        """
+        own = remote.is_local(self.endpoint) and not self.model_id.endswith(("-cloud", ":cloud"))
+        return super().token_prices or (TokenPrices(0, 0) if own else None)
 
     def encode(self, request: Request) -> bytes:
         """The body: `model`, `messages`, `stream`, `format`, then `think` and `options`, always in this order."""

@@ -16,6 +16,7 @@ import orjson
 from rowsmith.errors import ConfigError
 from rowsmith.llm import failures
 from rowsmith.llm.failures import Caller
+from rowsmith.llm.prices import TokenPrices
 from rowsmith.llm.provider import KnownLimits
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ class RemoteModel:
         tpm_limit: tokens per minute to keep to, input and output together.
         rpd_limit: requests per day to keep to.
         max_concurrency: the most requests in flight at once.
+        input_cost_per_million: US dollars per million tokens of requests, where the list of prices is wrong or lacks
+            the model; needs the next one too. Both 0 for a server of your own.
+        output_cost_per_million: US dollars per million tokens of answers.
+        cached_input_cost_per_million: US dollars per million tokens read from the service's cache; the price of other
+            input where it is not given.
         endpoint: the address that answers, without any key in it.
     """
 
@@ -65,6 +71,9 @@ class RemoteModel:
     tpm_limit: int | None = None
     rpd_limit: int | None = None
     max_concurrency: int | None = None
+    input_cost_per_million: float | None = None
+    output_cost_per_million: float | None = None
+    cached_input_cost_per_million: float | None = None
 
     endpoint: str = field(init=False, repr=False, compare=False)
     _headers: dict[str, str] = field(init=False, repr=False, compare=False)
@@ -80,6 +89,7 @@ class RemoteModel:
         check_number("frequency_penalty", self.frequency_penalty, -2, 2)
         for name in ("max_completion_tokens", "rpm_limit", "tpm_limit", "rpd_limit", "max_concurrency"):
             check_count(name, getattr(self, name))
+        self._given_prices()
         if not _is_number(self.timeout) or not 0 < self.timeout < math.inf:
             raise ConfigError(f"timeout must be a number of seconds above 0; it is {self.timeout!r}.")
 
@@ -90,6 +100,11 @@ class RemoteModel:
             rpm=self.rpm_limit, tpm=self.tpm_limit, rpd=self.rpd_limit, max_concurrency=self.max_concurrency
         )
 
+    @property
+    def token_prices(self) -> TokenPrices | None:
+        """The prices as the arguments gave them; None if they did not."""
+        return self._given_prices()
+
     def describe(self) -> Mapping[str, Any]:
         """The model, the address and every parameter that is sent."""
         return {
@@ -98,6 +113,11 @@ class RemoteModel:
             "endpoint": self.endpoint,
             "parameters": self._parameters,
         }
+
+    def _given_prices(self) -> TokenPrices | None:
+        return TokenPrices.given(
+            self.input_cost_per_million, self.output_cost_per_million, self.cached_input_cost_per_million
+        )
 
     def _post(self, body: bytes, transport: Transport) -> Coroutine[Any, Any, Reply]:
         return transport.post(self.endpoint, body, self._headers, timeout=self.timeout, caller=self._caller)

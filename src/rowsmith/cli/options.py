@@ -1,0 +1,34 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+MaxConcurrency = Annotated[
+    int | None,
+    typer.Option("--max-concurrency", min=1, metavar="N", help="Requests in flight per model that are never passed."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; errors and what lacks only.")]
+LogFile = Annotated[
+    Path | None,
+    typer.Option("--log-file", metavar="F", help="Append the log to this file, and log at INFO if no level is given."),
+]
+LogLevel = Annotated[
+    str | None,
+    typer.Option("--log-level", metavar="L", help="DEBUG, INFO, WARNING or ERROR; WARNING if none is given."),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def set_up_log(level: str | None, file: Path | None) -> None:
+    """Have the log go where the options say.
+
+    Raises:
+        ConfigError: no such level, or the file cannot be written.
+    """
+    from rowsmith.logs import configure_logger
+
+    configure_logger(level or ("INFO" if file else "WARNING"), file)

@@ -1,0 +1,37 @@
+"""`rowsmith resume`: go on with a run, from what its folder knows."""
+
+from __future__ import annotations
+
+from rowsmith.cli.options import Debug, LogFile, LogLevel, MaxConcurrency, Quiet, set_up_log
+from rowsmith.cli.status import RunArgument
+
+
+def resume(
+    run: RunArgument,
+    max_concurrency: MaxConcurrency = None,
+    quiet: Quiet = False,
+    log_file: LogFile = None,
+    log_level: LogLevel = None,
+    debug: Debug = False,
+) -> int:
+    """Go on with a run that `rowsmith run` began, with the configuration it was last started with.
+
+    A run whose models had keys in the YAML file is gone on with by the command that began it: keys are never stored.
+    """
+    del debug  # read by `guarded`
+    set_up_log(log_level, log_file)
+
+    from rowsmith.cli.carry_out import carry_out
+    from rowsmith.cli.state import find, look
+    from rowsmith.cli.summary import near
+    from rowsmith.datasets.loading import Overrides, stored_job
+    from rowsmith.errors import ConfigError
+
+    paths = find(run)
+    state = look(paths)
+    if state.source is None:
+        raise ConfigError(
+            f"{near(paths.folder)} was begun from Python and does not hold its configuration. "
+            "Run the same script again: it goes on where it stopped."
+        )
+    return carry_out(stored_job(state.source, paths.rows, Overrides(max_concurrency=max_concurrency)), quiet=quiet)

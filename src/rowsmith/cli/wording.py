@@ -1,0 +1,49 @@
+"""Figures as people read them."""
+
+from __future__ import annotations
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """`1 row`, `1,204 rows`."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def short(number: int) -> str:
+    """A large number in four characters or so: `980`, `12.3k`, `4.5M`."""
+    if number < 1_000:
+        return str(number)
+    value = float(number)
+    for unit in ("k", "M", "G", "T"):
+        value /= 1_000
+        if value < 999.95:
+            break
+    return f"{value:.1f}{unit}" if value < 99.95 else f"{value:.0f}{unit}"
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `42 s`, `3:07`, `1:02:45`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def rate(per_second: float) -> str:
+    """`41/s`, `0.8/s`, or `3/min` where it is slow."""
+    if per_second >= 9.95:
+        return f"{per_second:,.0f}/s"
+    if per_second >= 0.095:
+        return f"{per_second:.1f}/s"
+    return f"{per_second * 60:.1f}/min"
+
+
+def money(amount: float) -> str:
+    """An amount to the cent, and small ones to four digits that say something."""
+    if amount == 0 or amount >= 1:
+        return f"${amount:,.2f}"
+    digits = 4 if amount >= 0.001 else 6
+    return f"${amount:.{digits}f}"

@@ -1,0 +1,291 @@
+"""A run from one YAML file: the dataset, its models, and how it is carried out.
+
+The file has `dataset:` with the kind, the fields of that kind's configuration, and `llms`, `spread` and
+`max_concurrency` as `generate` takes them. Relative paths in it start at the file's own folder, so that the same file
+is the same run wherever the command is given; paths in overrides start at the current folder.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rowsmith.datasets.base import Dataset, Llm
+from rowsmith.datasets.yaml_tree import Fields, Items, Scalar, Tree, fitted_fields, plain, read
+from rowsmith.errors import ConfigError, did_you_mean
+from rowsmith.recipes.base import DatasetConfig
+
+KINDS: Mapping[str, str] = {
+    "classification": "classification.ClassificationDataset",
+    "mcq": "mcq.MCQDataset",
+}
+"""Name in YAML → module and class in `rowsmith.datasets`; the configuration of the same name stands in `recipes`."""
+
+PATHS = ("output_file", "local_file_path")
+"""Configuration fields that are paths."""
+
+_RUN_KEYS = ("dataset", "llms", "spread", "max_concurrency")
+_COMMAND_LINE = {"fresh": "--fresh", "output": "--output or `output_file`", "llm": "`llms`"}
+_SECRET = re.compile(
+    r"(api|access|auth)[_-]?(key|token)|authorization|password|secret|bearer|^(key|token|extra_headers)$", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overrides:
+    """What is said beside the file; each wins over what stands in it.
+
+    Attributes:
+        settings: `key=value` texts: dotted keys (`classes.0.name`), YAML values.
+        llms: models instead of the file's; one that begins with `{` is a YAML mapping.
+        output: the rows file.
+        spread: True deals the prompts out among the models; False leaves it to the file.
+        max_concurrency: requests in flight per model that are never passed.
+    """
+
+    settings: Sequence[str] = ()
+    llms: Sequence[str] = ()
+    output: Path | None = None
+    spread: bool = False
+    max_concurrency: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A dataset with all that `generate` is to be given.
+
+    Attributes:
+        dataset: what to make.
+        llms: the models; empty where none was named.
+        source: what this was made of, JSON-ready, without the models' keys: `stored_job` makes the same of it.
+        file: the YAML file, for messages.
+    """
+
+    dataset: Dataset[Any]
+    llms: Sequence[Llm] = field(default=(), repr=False)
+    spread: bool = False
+    max_concurrency: int | None = None
+    source: Mapping[str, Any] = field(default_factory=dict)
+    file: str = ""
+
+    @property
+    def withheld(self) -> Sequence[str]:
+        """The names of the settings that `source` leaves out because they are, or may hold, keys."""
+        names: Sequence[str] = self.source.get("withheld", ())
+        return names
+
+
+def load_job(path: str | Path, overrides: Overrides | None = None) -> Job:
+    """The run that a YAML file describes. No model is asked and no key is needed.
+
+    Args:
+        path: the file.
+        overrides: what is said beside it.
+
+    Raises:
+        ConfigError: the file cannot be read or says something that cannot be carried out.
+    """
+    overrides = overrides or Overrides()
+    file = Path(path)
+    tree = read(_text(file), str(file))
+    if isinstance(tree, Scalar) and not tree.text:
+        raise ConfigError(f"{file} is empty: begin with `dataset: classification`")
+    if not isinstance(tree, Fields):
+        raise ConfigError(f"{tree.place}: a run is described by a mapping, beginning with `dataset: classification`")
+    for name in PATHS:
+        _start_at(file.parent, tree, name)
+    for setting in overrides.settings:
+        _set(tree, setting)
+    fields = _values(tree, str(file))
+    if overrides.llms:
+        fields["llms"] = [_model(text) for text in overrides.llms]
+    if overrides.output is not None:
+        fields["output_file"] = str(overrides.output)
+    if overrides.spread:
+        fields["spread"] = True
+    if overrides.max_concurrency is not None:
+        fields["max_concurrency"] = overrides.max_concurrency
+    if not fields.get("output_file"):
+        raise ConfigError(f"{file} says nowhere where the rows go: write `output_file: {file.stem}.jsonl`, or --output")
+    return _job(fields, str(file))
+
+
+def stored_job(source: Mapping[str, Any], output: str | Path, overrides: Overrides | None = None) -> Job:
+    """The run that `Job.source` was kept of.
+
+    Args:
+        source: as it was kept.
+        output: the rows file, which may have been moved since.
+        overrides: its `max_concurrency` is heeded.
+
+    Raises:
+        ConfigError: the models had keys in the file, or what the run needs is not there any more.
+    """
+    file = str(source["file"])
+    if names := source.get("withheld"):
+        raise ConfigError(
+            f"{', '.join(names)} stood in {file}, and keys are never stored. "
+            "Go on with the command that began this run: rowsmith run with the same file and options."
+        )
+    fields = {**source["run"], "output_file": str(output)}
+    job = _job(fields, file)
+    if overrides is not None and overrides.max_concurrency is not None:
+        job = replace(job, max_concurrency=overrides.max_concurrency)
+    return job
+
+
+# -- from text to values ----------------------------------------------------------------------------------------------
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        folder = file.parent
+        near = [p.name for p in folder.glob("*.y*ml")] if folder.is_dir() else []
+        raise ConfigError(f"there is no file {str(file)!r}. {did_you_mean(file.name, near)}") from None
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{file} is not UTF-8 text (byte {exc.start:,} cannot be read)") from None
+    except OSError as exc:
+        raise ConfigError(f"{file} cannot be read: {exc.strerror or exc}") from None
+
+
+def _values(tree: Fields, file: str) -> dict[str, Any]:
+    """The values of all keys; those of the configuration as its fields want them."""
+    kind = tree.fields.get("dataset")
+    config, _ = _kind(plain(kind) if kind is not None else None, str(kind.place) if kind is not None else file)
+    known = {*_RUN_KEYS, *config.model_fields}
+    for key, place in tree.places.items():
+        if key in _COMMAND_LINE:
+            raise ConfigError(f"{place}: there is no {key!r} in a file; write {_COMMAND_LINE[key]}")
+        if key not in known:
+            raise ConfigError(f"{place}: there is no field {key!r}. {did_you_mean(key, known)}")
+    own = {key: part for key, part in tree.fields.items() if key not in _RUN_KEYS}
+    values = {key: plain(part) for key, part in tree.fields.items() if key in _RUN_KEYS}
+    return {**values, **fitted_fields(Fields(own, tree.place, tree.places), config)}
+
+
+def _kind(name: object, where: str) -> tuple[type[DatasetConfig], type[Dataset[Any]]]:
+    if name is None:
+        raise ConfigError(f"{where}: `dataset:` is missing. It names the kind: {', '.join(KINDS)}")
+    if not isinstance(name, str) or name not in KINDS:
+        raise ConfigError(f"{where}: there is no dataset {name!r}. {did_you_mean(str(name), KINDS)}")
+    module, _, face = KINDS[name].partition(".")
+    dataset = getattr(importlib.import_module(f"rowsmith.datasets.{module}"), face)
+    config = getattr(importlib.import_module(f"rowsmith.recipes.{module}"), f"{face}Config")
+    return config, dataset
+
+
+def _start_at(folder: Path, tree: Fields, name: str) -> None:
+    """Let a path start at a folder."""
+    value = tree.fields.get(name)
+    if isinstance(value, Scalar) and value.value is not None and value.text:
+        path = str(folder / Path(value.text).expanduser())
+        tree.fields[name] = Scalar(path, path, value.place)
+
+
+def _set(tree: Fields, setting: str) -> None:
+    """Carry out one `key=value`."""
+    key, equals, text = setting.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise ConfigError(f"--set {setting!r}: write key=value, such as --set num_samples_per_prompt=3")
+    value = read(text, f"--set {key}", lines=False)
+    at: Fields | Items = tree
+    *outer, last = key.split(".")
+    for number, part in enumerate(outer):
+        found = _inside(at, part, key)
+        if found is None or (isinstance(found, Scalar) and found.value is None):
+            found = Fields({}, value.place)
+            _put(at, part, found, key)
+        if isinstance(found, Scalar):
+            raise ConfigError(f"--set {key}: {'.'.join(outer[: number + 1])} is a value and has nothing inside")
+        at = found
+    _put(at, last, value, key)
+
+
+def _inside(tree: Fields | Items, part: str, key: str) -> Tree | None:
+    return tree.items[_place_in(tree, part, key)] if isinstance(tree, Items) else tree.fields.get(part)
+
+
+def _put(tree: Fields | Items, part: str, value: Tree, key: str) -> None:
+    if isinstance(tree, Items):
+        tree.items[_place_in(tree, part, key)] = value
+    else:
+        tree.fields[part] = value
+        tree.places[part] = value.place
+
+
+def _place_in(tree: Items, part: str, key: str) -> int:
+    count = len(tree.items)
+    if not part.isdecimal() or int(part) >= count:
+        raise ConfigError(f"--set {key}: {part!r} is no place in a list of {count}, counted from 0")
+    return int(part)
+
+
+def _model(text: str) -> Llm:
+    """A model as `--llm` names it."""
+    if not text.lstrip().startswith("{"):
+        return text
+    made: Mapping[str, Any] = plain(read(text, "--llm", lines=False))
+    return made
+
+
+# -- from values to a run ---------------------------------------------------------------------------------------------
+
+
+def _job(fields: dict[str, Any], file: str) -> Job:
+    config, face = _kind(fields["dataset"], file)
+    try:
+        dataset = face(config(**{name: value for name, value in fields.items() if name not in _RUN_KEYS}))
+    except ConfigError as exc:
+        exc.add_note(f"in {file}")
+        raise
+    llms = fields.get("llms")
+    listed = llms if isinstance(llms, list) else [] if llms is None else [llms]
+    spread = fields.get("spread") or False
+    if not isinstance(spread, bool):
+        raise ConfigError(f"{file}: spread must be true or false, got {spread!r}")
+    most = fields.get("max_concurrency")
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int)):
+        raise ConfigError(f"{file}: max_concurrency must be a number of requests, got {most!r}")
+    return Job(
+        dataset=dataset,
+        llms=listed,
+        spread=spread,
+        max_concurrency=most,
+        source=_source(fields, file),
+        file=file,
+    )
+
+
+def _source(fields: Mapping[str, Any], file: str) -> dict[str, Any]:
+    """What `stored_job` needs, with paths that hold from anywhere."""
+    withheld: list[str] = []
+    run = {name: _absolute(value) if name in PATHS and value else value for name, value in fields.items()}
+    if "llms" in run:
+        run["llms"] = _without_keys(run["llms"], "llms", withheld)
+    return {"file": _absolute(file), "run": run, "withheld": withheld}
+
+
+def _without_keys(value: Any, name: str, withheld: list[str]) -> Any:
+    if isinstance(value, list):
+        return [_without_keys(part, f"{name}.{number}", withheld) for number, part in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    kept = {}
+    for key, part in value.items():
+        if _SECRET.search(key):
+            withheld.append(f"{name}.{key}")
+        else:
+            kept[key] = _without_keys(part, f"{name}.{key}", withheld)
+    return kept
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(path)  # noqa: PTH100  # links in the path are the user's and stay
