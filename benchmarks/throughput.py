@@ -2,7 +2,7 @@
 
     python benchmarks/throughput.py [--calls N] [--pairs N] [--profile]
 
-The server is `rowsmith.testing.fast` in a process of its own; it answers at once, or after a fixed latency. "Bare" posts
+The server is `rowsmith.testing.fast` in a process of its own; it answers at once or after a fixed latency. "Bare" posts
 a body of the same size with aiohttp and parses the reply with orjson, nothing else. "Rowsmith" makes a classification
 dataset: plan, prompt, request, call, structured answer, gates, duplicates, ledger and rows file with fsync. Both run
 in turn, several times; the ratio is taken pair by pair, since a shared machine drifts.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from collections import Counter
+from itertools import product
 from math import prod
 
 import pytest
@@ -140,3 +141,28 @@ def test_the_fingerprint_knows_every_value_and_every_count() -> None:
 
     assert len({made(), made(label="c"), made(per_cell=2), made(seed=1), made(model=b"n")}) == 5
     assert made() == made()
+
+
+part = st.dictionaries(st.sampled_from("abcd"), st.lists(st.sampled_from("wxyz"), min_size=1, unique=True), max_size=3)
+
+
+@given(st.lists(part, min_size=1, max_size=4), st.integers(0, 5))
+def test_variations_are_each_templates_own_product_and_spreading_visits_each_once(
+    parts: list[dict[str, list[str]]], seed: int
+) -> None:
+    made = variations(*parts)
+    expected = [
+        (template, dict(zip(values, combination, strict=True)))
+        for template, values in enumerate(parts)
+        for combination in product(*values.values())
+    ]
+    assert [(one.template, one.placeholders) for one in made] == expected
+    assert sorted(made.spread(seed)) == list(range(len(expected)))
+
+
+def test_variations_of_ten_to_the_fifteen_are_not_built() -> None:
+    many = [str(number) for number in range(1000)]
+    made = variations(dict.fromkeys("abcde", many))
+    assert len(made) == 10**15
+    assert made[10**15 - 1].placeholders == dict.fromkeys("abcde", "999")
+    assert len({made.spread(1)[rank] for rank in range(100)}) == 100

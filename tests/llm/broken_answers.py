@@ -115,6 +115,7 @@ MARKED = [
     Case("inner quotes at the end", '{"entries": [{"text": "say "hi"", "label": "bad"}]}', ['say "hi"']),
     Case("markup", '{"entries": [{"text": "<a href="x">y</a>"}]}', ['<a href="x">y</a>']),
     Case("brackets in a text", '{"entries": [{"text": "}]} [{"}, {"text": "```"},]}', ["}]} [{", "```"]),
+    Case("JSON in a text", '```\n{"text": "[1, 2]"}\n```', ["[1, 2]"]),
     Case("a tag in a text", '{"entries": [{"text": "a </think> b"},]}', ["a </think> b"]),
     Case("a comment in a text", '{"entries": [{"text": "http://x.y /* z */"},]}', ["http://x.y /* z */"]),
     Case("surrogate pair", '{"entries": [{"text": "\\ud83d\\ude00"},]}', ["\U0001f600"]),
@@ -152,6 +153,8 @@ HALF = [
     Case("with a closed fence", f'```json\n{{"entries": [{A}, {{"text": "b and\n```', ["a"], 1),
     Case("in a bare list of strings", '["a", "b", "c and', ["a", "b"], 0, "cut_off"),
     Case("after a text that ends with brackets", f'{{"entries": [{A}, {{"text": "]}}', ["a"], 1),
+    Case("after a draft", f'Draft: {A}\nAnswer: {{"text": "b and', ["a"], 0, "cut_off"),
+    Case("after a draft of a list", f'[{A}]\nAnswer: {{"text": "b and', ["a"], 0, "cut_off"),
     Case("at once", "{", [], 0, "cut_off"),
     Case("in its reasoning", "<think>\nI could say [", [], 0, "cut_off"),
 ]

@@ -108,6 +108,7 @@ def test_one_object_is_found_in_many_forms(answer: str) -> None:
         ('{"text": "5" }"}', Outcome.INVALID),
         ("I'm unable to write that.", Outcome.REFUSED),
         ('{"text": "a", "label": "good"', Outcome.CUT_OFF),
+        ('For example {"text": "x"}. My answer: {"text": "a', Outcome.CUT_OFF),
     ],
 )
 def test_what_is_not_one_object_has_its_outcome(answer: str, outcome: Outcome) -> None:
@@ -124,6 +125,12 @@ def test_aliases_recursive_models_and_roots_are_read() -> None:
     words = Output(RootModel[list[str]]).read(Completion('Here: ["a", "b"]')).value
     assert words is not None
     assert words.root == ["a", "b"]
+
+
+def test_an_object_inside_an_entry_is_never_taken_for_an_entry() -> None:
+    """Its text ends like an answer, and inside a string: quotes could be broken, or the answer cut off."""
+    nested = '{"entries": [{"name": "a", "children": [{"name": "b"}, {"name": "c"}, {"name": "d }'
+    assert ListOutput(Node).read(Completion(nested)).entries == []
 
 
 SIZE = 200_000

@@ -33,7 +33,8 @@ def application() -> typer.Typer:
 
 def rowsmith(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and end.", is_eager=True, callback=lambda on: _version(on))
+        bool,
+        typer.Option("--version", help="Print the version and end.", is_eager=True, callback=lambda on: _version(on)),
     ] = False,
 ) -> None:
     """Text datasets made with language models: exact counts, nothing lost, nothing paid for twice.

@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 from rowsmith.cli.guard import COMPLETE, SHORT
 from rowsmith.cli.progress import shown
-from rowsmith.cli.summary import lacking, near, resume_command, summary
+from rowsmith.cli.summary import lacking, resume_command, summary
 from rowsmith.cli.tally import Tally
-from rowsmith.cli.terminal import painted, say, show
+from rowsmith.cli.terminal import painted, printable, say, show
+from rowsmith.cli.wording import count
 from rowsmith.datasets.loading import Job
-from rowsmith.engine.ledger import RunPaths
 from rowsmith.engine.report import Report
 from rowsmith.errors import RowsmithError
 
@@ -50,7 +50,7 @@ def carry_out(job: Job, *, fresh: bool = False, quiet: bool = False) -> int:
     if report.complete or not report.missing:
         return COMPLETE
     if report.why or stopped_by:
-        say(f"Stopped: {report.why}. {_kept(report, job)}")
+        say(f"Stopped: {printable(report.why)}. {_kept(report, job)}")
     return 128 + stopped_by if stopped_by else SHORT
 
 
@@ -117,14 +117,12 @@ def _conclude(report: Report, job: Job, *, quiet: bool) -> None:
     output = job.dataset.config.output_file
     for text in lacking(report.lacks) if quiet else summary(report, output):
         (say if quiet else show)(text)
-    if report.ended == "short" and not quiet:
-        rejected = RunPaths.of(output).rejected
-        where = f" What was refused stands in {near(rejected)}." if rejected.exists() else ""
-        say(f"{painted('Rows lack.', 'yellow', sys.stderr)}{where}")
+    if report.ended == "short":
+        say(painted(f"{report.missing:,} of {count(report.expected, 'row')} could not be made.", "yellow", sys.stderr))
 
 
 def _kept(report: Report, job: Job) -> str:
     """That nothing is lost, and how to go on."""
     output = job.dataset.config.output_file
     command = resume_command(output) if not job.withheld else f"the same command (keys in {job.file} are not stored)"
-    return f"The {report.rows:,} rows made so far are kept. Go on with: {command}"
+    return f"{count(report.rows, 'row')} made so far, and kept. Go on with: {command}"

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 REDRAWS = 5
 """How often a second the terminal is drawn anew."""
+FIRST = 1.0
+"""Seconds to the first line where there is no terminal: what takes less needs none."""
 EVERY = 5.0
-"""Seconds between two lines where there is no terminal."""
+"""Seconds between two lines."""
 
 
 def shown(tally: Tally, *, quiet: bool) -> AbstractContextManager[None]:
@@ -108,7 +110,7 @@ def picture(tally: Tally) -> RenderableType:
         ProgressBar(total=max(1, started.rows), completed=tally.rows),
         Text(f"{tally.rows:,} of {count(started.rows, 'row')}  {time_left(tally)}".rstrip()),
     )
-    lines = [
+    lines: list[RenderableType] = [
         Text(headline(tally), style="bold", no_wrap=True, overflow="ellipsis"),
         bar,
         Text(" · ".join(figures(tally)), no_wrap=True, overflow="ellipsis"),
@@ -127,7 +129,7 @@ def _printed(tally: Tally) -> Iterator[None]:
 
     def work() -> None:
         told = False
-        while not ended.wait(EVERY if told else 0.1):
+        while not ended.wait(EVERY if told else FIRST):
             if tally.started is None:
                 continue
             tally.sample()

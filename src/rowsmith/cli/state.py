@@ -75,8 +75,8 @@ def find(run: Path) -> RunPaths:
         paths = RunPaths.of(run.with_suffix(""))  # of a rows file that does not end in .jsonl
     if paths.ledger.exists():
         return paths
-    folder = run.parent
-    near = [str(found) for found in folder.glob("*.run") if (found / "ledger.sqlite").exists()]
+    folders = [found for found in run.parent.glob("*.run") if (found / "ledger.sqlite").exists()]
+    near = [str(found if run.suffix == ".run" else found.with_suffix(".jsonl")) for found in folders]
     what = "has no ledger beside it" if run.exists() else "does not exist"
     raise ConfigError(
         f"{str(run)!r} {what}: name a rows file that Rowsmith wrote, or its .run folder. {did_you_mean(str(run), near)}"

@@ -89,7 +89,9 @@ def by_model(spend: Mapping[tuple[str, str], Spend]) -> list[str]:
         numbers = [f"{number:,}" for number in (part.calls, part.input_tokens, part.output_tokens)]
         cost = "" if is_offline(model) else "unknown" if part.unpriced else money(part.cost)
         rows.append([line(model), role, *numbers, cost])
-    return ["", *(f"  {text}" for text in columns(rows, (False, False, True, True, True, True)))]
+    shown = 6 if any(row[5] for row in rows[1:]) else 5
+    right = (False, False, True, True, True, True)
+    return ["", *(f"  {text}" for text in columns([row[:shown] for row in rows], right[:shown]))]
 
 
 def lacking(lacks: Iterable[Lack], most: int = 20) -> list[str]:

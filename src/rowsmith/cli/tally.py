@@ -51,7 +51,7 @@ class Tally:
         self.rejected = 0
         self.retries = 0
         self._clock = clock
-        self._held = ("", 0.0)
+        self._held = ("", "", 0.0)
         self._samples: deque[tuple[float, int, int]] = deque()
         self._by_type: dict[type[Any], Callable[[Any], None]] = {
             RunStarted: self._run_started,
@@ -102,9 +102,9 @@ class Tally:
     @property
     def note(self) -> str:
         """Why nothing goes on just now, as long as it holds; else empty."""
-        text, until = self._held
+        what, why, until = self._held
         left = until - self._clock()
-        return f"{line(text)} ({left:.0f} s)" if text and left > 0 else ""
+        return line(f"{what} {left:.0f} s: {why}") if left > 0 else ""
 
     # -- one for each event -------------------------------------------------------------------------------------------
 
@@ -141,10 +141,10 @@ class Tally:
 
     def _retry(self, event: Retry) -> None:
         self.retries += 1
-        self._held = (f"trying again: {event.error}", self._clock() + event.seconds)
+        self._held = ("trying again in", event.error, self._clock() + event.seconds)
 
     def _waiting(self, event: Waiting) -> None:
-        self._held = (f"waiting for {event.model}: {event.reason}", self._clock() + event.seconds)
+        self._held = (f"waiting for {event.model},", event.reason, self._clock() + event.seconds)
 
     def _cell_finished(self, event: CellFinished) -> None:
         self.under_way.discard(event.cell.number)

@@ -12,11 +12,11 @@ def short(number: int) -> str:
     """A large number in four characters or so: `980`, `12.3k`, `4.5M`."""
     if number < 1_000:
         return str(number)
-    value = float(number)
-    for unit in ("k", "M", "G", "T"):
-        value /= 1_000
-        if value < 999.95:
+    value, unit = number / 1_000, "k"
+    for larger in "MGT":
+        if value < 999.5:
             break
+        value, unit = value / 1_000, larger
     return f"{value:.1f}{unit}" if value < 99.95 else f"{value:.0f}{unit}"
 
 

@@ -24,6 +24,7 @@ FINGERPRINT_BYTES = 8
 EMPTY = "empty"
 TOO_SHORT = "too short"
 TOO_LONG = "too long"
+REPEATED = "repeated"
 
 _SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 _SHOWN_NEIGHBOURS = 10
@@ -55,6 +56,8 @@ class Source(Sequence[str]):
     Args:
         rows: where the texts come from.
         bounds: the lengths they may have; the others are left out.
+        distinct: leave out a text that came before.
+        limit: stop after so many texts; None reads all.
 
     Attributes:
         name: what the texts come from, for messages.
@@ -64,17 +67,23 @@ class Source(Sequence[str]):
         SourceError: the rows cannot be read.
     """
 
-    def __init__(self, rows: Rows, bounds: Bounds) -> None:
+    def __init__(self, rows: Rows, bounds: Bounds, *, distinct: bool = False, limit: int | None = None) -> None:
         self.name = rows.name
         self.skipped: Counter[str] = Counter()
         self._rows = rows
         self._positions = array("Q")
         self._fingerprints = bytearray()
+        seen: set[bytes] = set()
         for position, text in rows.scan():
-            reason = bounds.reason_against(text)
+            if limit is not None and len(self._positions) >= limit:
+                break
+            mark = fingerprint(text)
+            reason = bounds.reason_against(text) or (REPEATED if mark in seen else None)
             if reason is None:
+                if distinct:
+                    seen.add(mark)
                 self._positions.append(position)
-                self._fingerprints += fingerprint(text)
+                self._fingerprints += mark
             else:
                 self.skipped[reason] += 1
 
@@ -82,6 +91,11 @@ class Source(Sequence[str]):
     def fingerprints(self) -> memoryview:
         """`FINGERPRINT_BYTES` bytes for each text, one after another: equal for equal texts, on every machine."""
         return memoryview(self._fingerprints).toreadonly()
+
+    def fingerprint(self, number: int) -> bytes:
+        """The fingerprint of one text."""
+        start = number * FINGERPRINT_BYTES
+        return bytes(self._fingerprints[start : start + FINGERPRINT_BYTES])
 
     def __len__(self) -> int:
         return len(self._positions)
@@ -117,6 +131,8 @@ def open_source(
     *,
     min_length: int = 0,
     max_length: int | None = None,
+    distinct: bool = False,
+    limit: int | None = None,
 ) -> Source:
     """The texts of a file, or of a list of texts.
 
@@ -130,15 +146,17 @@ def open_source(
         column: the column or key with the text. A `.txt` file has none, a list neither.
         min_length: characters that a text must have.
         max_length: characters that a text may have; None is no bound.
+        distinct: leave out a text that came before.
+        limit: only so many texts, the first that fit; the rest of a file is not read. None is all.
 
     Raises:
         SourceError: the file is missing, not UTF-8, not of its format, without the column, or without usable texts.
     """
     bounds = Bounds(min_length, max_length)
     if isinstance(origin, str | os.PathLike):
-        source = Source(_rows_of(Path(origin), column), bounds)
+        source = Source(_rows_of(Path(origin), column), bounds, distinct=distinct, limit=limit)
     else:
-        source = Source(Listed("the list of texts", list(origin)), bounds)
+        source = Source(Listed("the list of texts", list(origin)), bounds, distinct=distinct, limit=limit)
     if len(source):
         return source
     if not source.skipped:

@@ -4,25 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypedDict, TypeVar, Unpack
 
 from rowsmith.data.rows import Row, Rows
+from rowsmith.engine.estimate import Estimate
 from rowsmith.engine.events import Listener
 from rowsmith.engine.models import Models, full_name
 from rowsmith.engine.options import Options
 from rowsmith.engine.plan import Plan
 from rowsmith.engine.report import Report
 from rowsmith.engine.run import Run
+from rowsmith.engine.sampling import Sample, take_sample
 from rowsmith.errors import ConfigError
 from rowsmith.llm.provider import Provider
 from rowsmith.llm.registry import resolve
 from rowsmith.recipes.base import BaseRecipe, DatasetConfig
 
 C = TypeVar("C", bound=DatasetConfig)
+T = TypeVar("T")
 Llm = str | Mapping[str, Any] | Provider
 Llms = Llm | Sequence[Llm]
+
+
+class How(TypedDict, total=False):
+    """How a run is carried out: the arguments of `Dataset.generate` by name, each with its meaning there."""
+
+    spread: bool
+    max_concurrency: int | None
+    max_cost: float | None
+    max_requests: int | None
+    max_tokens: int | None
+    fresh: bool
+    options: Options | None
+    listeners: Sequence[Listener]
+    source: Mapping[str, Any] | None
 
 
 class Dataset(Generic[C]):
@@ -55,9 +72,13 @@ class Dataset(Generic[C]):
         *,
         spread: bool = False,
         max_concurrency: int | None = None,
+        max_cost: float | None = None,
+        max_requests: int | None = None,
+        max_tokens: int | None = None,
         fresh: bool = False,
         options: Options | None = None,
         listeners: Sequence[Listener] = (),
+        source: Mapping[str, Any] | None = None,
     ) -> Self:
         """Make the rows, or go on with what an earlier call began; returns the dataset itself.
 
@@ -67,19 +88,36 @@ class Dataset(Generic[C]):
             llms: one model or several: `provider/model`, a provider, or a mapping of `model` and arguments.
             spread: deal the prompts out among the models; otherwise every prompt goes to every model.
             max_concurrency: requests in flight per model that are never passed; 256 if not given.
+            max_cost: US dollars at which the run stops, what earlier calls of `generate` cost included.
+            max_requests: requests at which it stops, those that fail and are sent again included.
+            max_tokens: tokens at which it stops, of requests and answers together. The run stops before one of the
+                three is passed, and goes on when it is called with a higher one; see `rowsmith.engine.budget`.
             fresh: delete what the output file has, and start anew.
             options: the rest of how the run is carried out.
             listeners: called with every event of the run.
+            source: what `rowsmith resume` can make this run of again, kept in the ledger; JSON, and no keys.
 
         Raises:
-            ConfigError: something is wrong with the models, before anything is paid for.
+            ConfigError: something is wrong with the models, or `max_cost` is given and a price is not known, before
+                anything is paid for.
             RunError: the output cannot be used.
             ProviderError: one that would befall every call, such as a wrong key. What was made is kept.
             KeyboardInterrupt: Ctrl-C. What was in flight was waited for, and what was made is kept.
         """
-        run = self._run(llms, spread, max_concurrency, fresh, options, listeners)
+        run = self._run(
+            llms,
+            spread=spread,
+            max_concurrency=max_concurrency,
+            max_cost=max_cost,
+            max_requests=max_requests,
+            max_tokens=max_tokens,
+            fresh=fresh,
+            options=options,
+            listeners=listeners,
+            source=source,
+        )
         self.report = run.report
-        _run_sync(run)
+        _run_sync(run, run.execute)
         return self
 
     async def generate_async(
@@ -88,18 +126,81 @@ class Dataset(Generic[C]):
         *,
         spread: bool = False,
         max_concurrency: int | None = None,
+        max_cost: float | None = None,
+        max_requests: int | None = None,
+        max_tokens: int | None = None,
         fresh: bool = False,
         options: Options | None = None,
         listeners: Sequence[Listener] = (),
+        source: Mapping[str, Any] | None = None,
     ) -> Self:
         """`generate` for callers with an event loop of their own; the same arguments and errors.
 
         Cancelling the task ends the run in good order: what is in flight is waited for within `Options.grace`.
         """
-        run = self._run(llms, spread, max_concurrency, fresh, options, listeners)
+        run = self._run(
+            llms,
+            spread=spread,
+            max_concurrency=max_concurrency,
+            max_cost=max_cost,
+            max_requests=max_requests,
+            max_tokens=max_tokens,
+            fresh=fresh,
+            options=options,
+            listeners=listeners,
+            source=source,
+        )
         self.report = run.report
         await run.execute()
         return self
+
+    def generate_sample(self, llms: Llms | None = None, num_samples: int = 10, **how: Unpack[How]) -> Sample:
+        """Some rows from all over the plan, with the prompts behind them; the output file is not touched.
+
+        As many prompts are sent as rows are wanted, and one row is taken of each. All answers are kept in the run's
+        folder: `generate` makes its rows of them and does not ask again. So an output that was sampled belongs to its
+        configuration; with another one, name another output or pass `fresh`.
+
+        Args:
+            llms: as for `generate`.
+            num_samples: how many rows.
+            **how: as for `generate`.
+
+        Raises:
+            ConfigError: as `generate`, or fewer than one row is wanted.
+            RunError, ProviderError, KeyboardInterrupt: as `generate`.
+        """
+        run = self._run(llms, **how)
+        return _run_sync(run, lambda: take_sample(run, num_samples))
+
+    async def generate_sample_async(
+        self, llms: Llms | None = None, num_samples: int = 10, **how: Unpack[How]
+    ) -> Sample:
+        """`generate_sample` for callers with an event loop of their own; the same arguments and errors."""
+        return await take_sample(self._run(llms, **how), num_samples)
+
+    def estimate(self, llms: Llms | None = None, sample: int = 0, **how: Unpack[How]) -> Estimate:
+        """What `generate` will take: calls, tokens, cost, and time at the limits that are known.
+
+        No model is asked and nothing is written, unless a sample is wanted. How it is reckoned, see
+        `rowsmith.engine.estimate`.
+
+        Args:
+            llms: as for `generate`.
+            sample: so many prompts are really sent, and paid for, to make it exact; their answers are kept as those
+                of `generate_sample` are.
+            **how: as for `generate`.
+
+        Raises:
+            ConfigError: as `generate`, or `sample` is negative.
+            RunError, ProviderError, KeyboardInterrupt: as `generate`, where a sample is wanted.
+        """
+        run = self._run(llms, **how)
+        return _run_sync(run, lambda: run.estimate(sample))
+
+    async def estimate_async(self, llms: Llms | None = None, sample: int = 0, **how: Unpack[How]) -> Estimate:
+        """`estimate` for callers with an event loop of their own; the same arguments and errors."""
+        return await self._run(llms, **how).estimate(sample)
 
     @property
     def rows(self) -> Rows:
@@ -126,11 +227,12 @@ class Dataset(Generic[C]):
     def _run(
         self,
         llms: Llms | None,
-        spread: bool,
-        max_concurrency: int | None,
-        fresh: bool,
-        options: Options | None,
-        listeners: Sequence[Listener],
+        *,
+        spread: bool = False,
+        options: Options | None = None,
+        listeners: Sequence[Listener] = (),
+        source: Mapping[str, Any] | None = None,
+        **settings: Any,
     ) -> Run:
         if llms is None:
             raise ConfigError(
@@ -138,11 +240,10 @@ class Dataset(Generic[C]):
                 "for a try without a model"
             )
         models = models_of(llms, spread=spread)
-        options = options or Options()
-        settings: dict[str, Any] = {"fresh": fresh or options.fresh}
-        if max_concurrency is not None:
-            settings["max_concurrency"] = max_concurrency
-        return Run(self._recipe, models, self.config.output_file, options.but(**settings), listeners)
+        # What is given by name wins over the same in `options`; None and False give nothing.
+        given = {name: value for name, value in settings.items() if value is not None and value is not False}
+        options = (options or Options()).but(**given)
+        return Run(self._recipe, models, self.config.output_file, options, listeners, source=source)
 
     def _plan(self, llms: Sequence[Llm], *, spread: bool) -> Plan:
         recipe = self._recipe
@@ -181,30 +282,28 @@ def _listed(llms: Llms) -> list[Llm]:
     return listed
 
 
-def _run_sync(run: Run) -> None:
-    """Run to the end from synchronous code, whether or not an event loop is already running in this thread."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        asyncio.run(run.execute())
-        return
+def _run_sync(run: Run, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Do work of a run from synchronous code, whether or not an event loop is already running in this thread."""
+    if not _in_a_loop():
+        return asyncio.run(work())
+    result: list[T] = []
     failure: list[BaseException] = []
     finished = threading.Event()
     loops: list[asyncio.AbstractEventLoop] = []
 
-    async def execute() -> None:
+    async def do() -> None:
         loops.append(asyncio.get_running_loop())
-        await run.execute()
+        result.append(await work())
 
-    def work() -> None:
+    def in_thread() -> None:
         try:
-            asyncio.run(execute())
+            asyncio.run(do())
         except BaseException as error:  # handed to the caller's thread below
             failure.append(error)
         finally:
             finished.set()
 
-    threading.Thread(target=work, name="rowsmith-run", daemon=True).start()
+    threading.Thread(target=in_thread, name="rowsmith-run", daemon=True).start()
     try:
         finished.wait()
     except KeyboardInterrupt:
@@ -215,3 +314,12 @@ def _run_sync(run: Run) -> None:
         raise
     if failure:
         raise failure[0]
+    return result[0]
+
+
+def _in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -190,9 +190,7 @@ def _syntax_error(exc: yaml.MarkedYAMLError, text: str, file: str) -> ConfigErro
     if "\t" in line[: len(line) - len(line.lstrip())]:
         message += "\nIndent with blanks: YAML takes no tabs."
     elif re.search(r"[{}\[\]%@`&*!|>]|: ", line):
-        message += (
-            "\nText with signs such as { or a colon and a blank must stand in quotes, or in lines of its own below |."
-        )
+        message += f"\n{_QUOTE_IT}"
     return ConfigError(message)
 
 

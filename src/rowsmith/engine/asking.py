@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -57,6 +57,24 @@ class Answered(NamedTuple):
     key: bytes
 
 
+def as_before(prompt: Prompt, now: Mapping[str, str], before: Mapping[str, str]) -> Prompt:
+    """A prompt as it was when some of the values in it were others.
+
+    Args:
+        prompt: as it is now.
+        now: the values in question, by the name of their placeholder.
+        before: what they were.
+    """
+    changed = {name: value for name, value in before.items() if now.get(name, value) != value}
+    messages = []
+    for message in prompt.messages:
+        text = message.content
+        for name, value in changed.items():
+            text = text.replace(now[name], value)
+        messages.append(Message(message.role, text))
+    return Prompt(tuple(messages), {name: changed.get(name, value) for name, value in prompt.hints.items()})
+
+
 @dataclass(slots=True)
 class CallFile:
     """What the ledger has of a cell's calls.
@@ -93,6 +111,8 @@ class Asker:
         seed: of the run.
         price: what a call cost, or None where no price is known.
         emit: where events go.
+        values: the recipe's values that change when the configuration grows.
+        earlier: what they were, each time before it grew.
     """
 
     def __init__(
@@ -105,6 +125,9 @@ class Asker:
         seed: int,
         price: Price,
         emit: Callable[[Event], None],
+        *,
+        values: Mapping[str, str],
+        earlier: Sequence[Mapping[str, str]],
     ) -> None:
         self.models = models
         self._callers = callers
@@ -114,6 +137,8 @@ class Asker:
         self._seed = seed
         self._price = price
         self._emit = emit
+        self._values = values
+        self._earlier = earlier
         self._names = {id(provider): full_name(provider) for provider in models.all()}
 
     async def ask(self, cell: Cell, ordinal: str, role: str, prompt: Prompt, shape: Shape, file: CallFile) -> Answered:
@@ -138,10 +163,12 @@ class Asker:
             request = Request(shape.prompt_for(rung, prompt.messages), shape.schema, rung, prompt.hints, seed)
             body = provider.encode(request)
             key = call_key(provider.endpoint, body)
-            for record in file.stored.get(ordinal, ()):
-                if record.key == key:
-                    self._tell(cell, record, replayed=True)
-                    return Answered(record.completion, key)
+            if ordinal in file.stored:
+                known = {record.key: record for record in file.stored[ordinal]}
+                found = known.get(key) or self._asked_otherwise(known, provider, prompt, shape, seed)
+                if found is not None:
+                    self._tell(cell, found, replayed=True)
+                    return Answered(found.completion, found.key)
             try:
                 completion, seconds = await self._callers[id(provider)].complete(body)
             except BadRequestError as error:
@@ -156,6 +183,21 @@ class Asker:
             if self._ledger.crowded:
                 await self._ledger.flushed()
             return Answered(completion, key)
+
+    def _asked_otherwise(
+        self, known: Mapping[bytes, CallRecord], provider: Provider, prompt: Prompt, shape: Shape, seed: int
+    ) -> CallRecord | None:
+        """The answer to this request as it was put on another rung, or before the configuration had grown.
+
+        Only guesses are made here; that an answer belongs to a guess is decided by the key, as always.
+        """
+        for before in (prompt, *(as_before(prompt, self._values, values) for values in self._earlier)):
+            for rung in provider.rungs:
+                request = Request(shape.prompt_for(rung, before.messages), shape.schema, rung, before.hints, seed)
+                found = known.get(call_key(provider.endpoint, provider.encode(request)))
+                if found is not None:
+                    return found
+        return None
 
     def _record(
         self,

@@ -57,7 +57,7 @@ class Axis:
         stratum: True if a dealt-out or cut-short plan must stay even over this axis.
     """
 
-    __slots__ = ("_fingerprint", "_identities", "name", "stratum", "values")
+    __slots__ = ("_digest", "_fingerprint", "_identities", "name", "stratum", "values")
 
     def __init__(self, name: str, values: Sequence[Any], *, stratum: bool = False) -> None:
         if len(values) == 0:
@@ -66,6 +66,7 @@ class Axis:
         self.values = values
         self.stratum = stratum
         self._identities: dict[int, bytes] = {}
+        self._digest = b""
         # Asked once: an isinstance check of a protocol takes ten microseconds.
         self._fingerprint = values.fingerprint if isinstance(values, Fingerprinted) else None
         self._must_differ()
@@ -97,10 +98,12 @@ class Axis:
 
     def digest(self) -> bytes:
         """The identity of the whole axis: its name and the identities of its values in order."""
-        digest = hashlib.blake2b(f"{self.name}\0{len(self)}\0".encode(), digest_size=16)
-        for position in range(len(self)):
-            digest.update(self.identity(position))
-        return digest.digest()
+        if not self._digest:
+            digest = hashlib.blake2b(f"{self.name}\0{len(self)}\0".encode(), digest_size=16)
+            for position in range(len(self)):
+                digest.update(self.identity(position))
+            self._digest = digest.digest()
+        return self._digest
 
     def spread(self, seed: int) -> Sequence[int]:
         """A seeded permutation of the positions, for sampling."""

@@ -6,16 +6,16 @@ them and it still does not fit.
 
 What is promised, over all starts on one output:
 
-- `max_requests` is never passed: every request counts as it goes out, a repeated one again. Only those that were in
-  flight when the process was killed are unknown to the next start.
+- `max_requests` is never passed: every request counts as it goes out, one that is sent again too.
 - `max_tokens` and `max_cost` are never passed where the provider limits its answers (`max_completion_tokens`): what
   is set aside is then a bound, as long as the service keeps that limit and counts no more tokens of a request than it
-  has bytes, plus `HIDDEN` for what the service adds itself.
+  has bytes, plus `gauge.HIDDEN` for what the service adds itself.
 - Where answers have no such limit, what is set aside is an estimate, from the largest so far. The limit can be passed
   by what the calls then in flight take beyond it, and by no more.
 
 Requests that end without an answer count as requests only: services bill answers. Of an answer whose tokens the
-service does not tell, the tokens are estimated, at `BYTES_PER_TOKEN`.
+service does not tell, the tokens are estimated, at `gauge.BYTES_PER_TOKEN`. What was in flight when the process was
+killed is unknown to the next start.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any
 
+from rowsmith.engine.asking import Door, Price
+from rowsmith.engine.gauge import Gauge, Taken, money
 from rowsmith.engine.models import Models, full_name
 from rowsmith.errors import ConfigError
 from rowsmith.llm.limits import Stopped
@@ -38,30 +40,6 @@ if TYPE_CHECKING:
     from rowsmith.engine.ledger import Ledger
     from rowsmith.engine.options import Options
     from rowsmith.llm.transport import Transport
-
-Price = Callable[[Provider, Usage], float | None]
-
-BYTES_PER_TOKEN = 4
-"""Bytes of text that make a token, about: English has 4 to 5, other Latin scripts 3 to 4, Chinese and Japanese 3."""
-HIDDEN = 512
-"""Tokens that a service may add to a request: a template, a description of the schema."""
-LONGEST = 32_768
-"""Tokens set aside for an answer of a model that has not answered yet and has no limit of its own."""
-TYPICAL = 1_000
-"""The same where nothing else is under way: a run with a small budget must be able to begin."""
-
-
-def tokens_of(size: int) -> int:
-    """About how many tokens so many bytes are."""
-    return -(-size // BYTES_PER_TOKEN)
-
-
-class Door(Protocol):
-    """Where a model's requests go out: a `Caller`, or one that is watched over."""
-
-    async def complete(self, body: bytes) -> tuple[Completion, float]: ...
-
-    def stop(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,60 +76,8 @@ class Purse:
         self.aside = 0.0
 
     def holds(self, amount: float) -> bool:
-        """Whether so much more can be set aside. A limit is met to a millionth, as sums of fractions are no finer."""
-        return self.spent + self.aside + amount <= self.limit * (1 + 1e-9)
-
-
-class Taken(NamedTuple):
-    """What was set aside for one call."""
-
-    tokens: float
-    cost: float
-
-
-class Gauge:
-    """What calls to one model take at most, as far as is known.
-
-    Args:
-        provider: the model.
-        price: what a call costs.
-    """
-
-    def __init__(self, provider: Provider, price: Price) -> None:
-        self.provider = provider
-        self._price = price
-        self._cap: int | None = getattr(provider, "max_completion_tokens", None)
-        self._calls = 0
-        self._longest = 0
-        self._densest = 0.0
-
-    def most(self, size: int, *, alone: bool) -> Taken:
-        """What a request of so many bytes may take, its answer included; `alone` if no other is under way."""
-        bound = size + HIDDEN
-        if self._cap is not None:
-            return self._taken(bound, self._cap)
-        if not self._calls:
-            return self._taken(bound, TYPICAL if alone else LONGEST)
-        # Of n calls the largest is passed by the next in one case of n + 1: the margin shrinks as they grow in number.
-        margin = 1 + self._calls**-0.5
-        return self._taken(min(bound, math.ceil(size * self._densest * margin)), math.ceil(self._longest * margin))
-
-    def real(self, size: int, completion: Completion) -> tuple[Taken, Usage | None]:
-        """What a call has taken, and its estimated tokens where the service did not tell any."""
-        usage, estimated = completion.usage, None
-        if not usage.input_tokens and not usage.output_tokens:
-            usage = estimated = Usage(tokens_of(size), tokens_of(len(completion.text.encode())))
-        self._calls += 1
-        self._longest = max(self._longest, usage.output_tokens)
-        self._densest = max(self._densest, usage.input_tokens / max(1, size))
-        return Taken(usage.input_tokens + usage.output_tokens, self.cost(usage)), estimated
-
-    def cost(self, usage: Usage) -> float:
-        """What so many tokens cost; 0 where no price is known, which a run with a limit of cost does not begin with."""
-        return self._price(self.provider, usage) or 0.0
-
-    def _taken(self, asked: int, answered: int) -> Taken:
-        return Taken(asked + answered, self.cost(Usage(asked, answered)))
+        """Whether so much more can be set aside."""
+        return self.spent + self.aside + amount <= self.limit
 
 
 class Budget:
@@ -170,7 +96,8 @@ class Budget:
     def __init__(self, limits: Limits, models: Models, price: Price, stop: Callable[[str], None]) -> None:
         self._limits = limits
         self._stop = stop
-        self._gauges = {full_name(provider): Gauge(provider, price) for provider in models.all()}
+        self._gauges = {id(provider): Gauge(provider, price) for provider in models.all()}
+        self._by_name = {full_name(gauge.provider): gauge for gauge in self._gauges.values()}
         self._tokens = Purse(limits.tokens)
         self._cost = Purse(limits.cost)
         self._sent = 0
@@ -196,14 +123,13 @@ class Budget:
         self._untold = json.loads(ledger.meta.get("tokens_untold", "{}"))
         for name, (asked, answered) in self._untold.items():
             self._tokens.spent += asked + answered
-            if name in self._gauges:
-                self._cost.spent += self._gauges[name].cost(Usage(asked, answered))
+            self._cost.spent += self._price_now(name, asked, answered)
         if self._limits.cost is not None:
             self._cost.spent += sum(self._price_now(*call) for call in ledger.store.unpriced())
 
     def _price_now(self, name: str, *tokens: int) -> float:
         """What a call of an earlier start cost for which no price was known then."""
-        gauge = self._gauges.get(name)
+        gauge = self._by_name.get(name)
         return gauge.cost(Usage(*tokens)) if gauge is not None and any(tokens) else 0.0
 
     def counted(self, provider: Provider) -> Provider:
@@ -212,7 +138,7 @@ class Budget:
 
     def guarded(self, provider: Provider, door: Door) -> Door:
         """A door through which a call goes only when there is money and tokens for it."""
-        return _Guarded(door, self, self._gauges[full_name(provider)])
+        return _Guarded(door, self, self._gauges[id(provider)])
 
     # -- requests --------------------------------------------------------------------------------------------------
 
@@ -274,7 +200,8 @@ class Budget:
         """A call is over: what was set aside for it is free."""
         self._open -= 1
         self._tokens.aside -= taken.tokens
-        self._cost.aside -= taken.cost
+        # Differences of fractions leave dust, which must not add up over a million calls.
+        self._cost.aside = self._cost.aside - taken.cost if self._open else 0.0
         if self._queue:
             self._admit()
 
@@ -312,13 +239,12 @@ class Budget:
                 self._exhausted(most)
 
     def _exhausted(self, most: Taken) -> None:
-        cost, tokens = self._cost, self._tokens
-        if not cost.holds(most.cost):
-            reached = f"{money(cost.spent)} of {money(cost.limit)} are spent, and the next call may cost {money(most.cost)}"
-            self._end(f"max_cost is reached: {reached}", "max_cost")
+        if not self._cost.holds(most.cost):
+            spent = f"{money(self._cost.spent)} of {money(self._cost.limit)} are spent"
+            self._end(f"max_cost is reached: {spent}, and the next call may cost {money(most.cost)}", "max_cost")
         else:
-            reached = f"{tokens.spent:,.0f} of {tokens.limit:,.0f} tokens are used, and the next call may take {most.tokens:,}"
-            self._end(f"max_tokens is reached: {reached}", "max_tokens")
+            spent = f"{self._tokens.spent:,.0f} of {self._tokens.limit:,.0f} tokens are used"
+            self._end(f"max_tokens is reached: {spent}, and the next call may take {most.tokens:,}", "max_tokens")
 
     def _end(self, reached: str, option: str) -> None:
         self.close()
@@ -395,18 +321,11 @@ class _Guarded:
         self._door.stop()
 
 
-def money(dollars: float) -> str:
-    """An amount as a person reads it: cents, or as many digits as a small amount needs."""
-    if dollars and dollars < 0.995:
-        return f"${dollars:.{max(2, 1 - math.floor(math.log10(dollars)))}f}"
-    return f"${dollars:,.2f}"
-
-
 def _must_have_price(provider: Provider, price: Price, limit: float) -> None:
     if price(provider, Usage(1, 1)) is None:
         name = full_name(provider)
         raise ConfigError(
-            f"max_cost={limit:g} cannot be kept: no price is known for {name} at {provider.endpoint}. Give the provider "
+            f"max_cost={limit:g} cannot be kept: no price is known for {name} at {provider.endpoint}. Give it "
             "input_cost_per_million and output_cost_per_million, in US dollars (both 0 for a server of your own), "
             f"such as {{'model': '{name}', 'input_cost_per_million': 0.25, 'output_cost_per_million': 2}}"
         )

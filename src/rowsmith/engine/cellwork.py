@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import orjson
 
-from rowsmith.engine.asking import Asker, CallFile
-from rowsmith.engine.claims import Claims
+from rowsmith.engine.asking import Answering, CallFile
+from rowsmith.engine.claims import Claims, packed, unpacked
 from rowsmith.engine.context import Context
 from rowsmith.engine.events import CellFinished, CellStarted, Event, RowsWithdrawn
 from rowsmith.engine.ledger import CallRecord, CellStatus, Kind, Ledger
@@ -18,6 +19,13 @@ from rowsmith.engine.plan import Cell
 from rowsmith.engine.recipe import Recipe
 from rowsmith.engine.sieve import Sieve
 from rowsmith.errors import AnswerError, ProviderError
+
+
+class Work(Protocol):
+    """What a run does with its cells, one by one."""
+
+    async def carry_out(self, cell: Cell, *, known: bool) -> None:
+        """Do it with a cell, of which the ledger has something if it is `known`."""
 
 
 @dataclass(slots=True)
@@ -31,6 +39,7 @@ class History:
         calls: its answered calls, by ordinal.
         rows: its lines in the rows file.
         rejected: its lines in the file of rejections.
+        packed: the marks of these lines, as the ledger has them.
         marks: the marks of its rows, and of rows it claimed in an attempt that came to nothing.
     """
 
@@ -40,7 +49,8 @@ class History:
     calls: dict[str, list[CallRecord]] = field(default_factory=dict)
     rows: bytes = b""
     rejected: bytes = b""
-    marks: set[int] = field(default_factory=set)
+    packed: bytes = b""
+    marks: set[bytes] = field(default_factory=set)
 
 
 class CellWork:
@@ -59,7 +69,7 @@ class CellWork:
     def __init__(
         self,
         recipe: Recipe,
-        asker: Asker,
+        asker: Answering,
         ledger: Ledger,
         emit: Callable[[Event], None],
         *,
@@ -109,6 +119,16 @@ class CellWork:
             for other in await self._ledger.denied_for(mark):
                 self.displaced(other)
 
+    async def try_out(self, cell: Cell, *, known: bool) -> Sieve:
+        """Make a cell's rows and leave it open; what is asked is kept, and answers it when it is carried out.
+
+        Raises:
+            ProviderError, Stopped: as `carry_out`.
+        """
+        history = await self._history(cell) if known else History(False, (cell.want,))
+        sieve, _ = await self._attempt(cell, history)
+        return sieve
+
     async def _until_settled(self, cell: Cell, known: bool) -> tuple[History, Sieve]:
         """Attempts until one loses no row to an earlier cell meanwhile; that one is recorded, without a pause."""
         number = cell.number
@@ -153,21 +173,22 @@ class CellWork:
         calls: dict[str, list[CallRecord]] = {}
         for call in self._ledger.calls_of(number):
             calls.setdefault(call.ordinal, []).append(call)
-        rows, packed = self._ledger.block_of(number, Kind.ROWS)
+        rows, marks = self._ledger.block_of(number, Kind.ROWS)
         rejected, _ = self._ledger.block_of(number, Kind.REJECTED)
         counted = record.rows if record else 0
-        return History(True, wants, counted, calls, rows, rejected, set(unpacked(packed)))
+        return History(True, wants, counted, calls, rows, rejected, marks, set(unpacked(marks, rows.count(b"\n"))))
 
     def _record(self, cell: Cell, history: History, sieve: Sieve, status: CellStatus) -> None:
         rows, rejected = b"".join(sieve.lines), b"".join(sieve.rejected)
         wants = ",".join(map(str, history.wants))
         reasons = None if status is CellStatus.DONE else orjson.dumps(_most(sieve.reasons)).decode()
         record = CellRecord(cell.number, cell.key, int(status), wants, len(sieve.lines), reasons)
-        unchanged = history.known and (rows, rejected) == (history.rows, history.rejected)
+        marks = packed(sieve.marks)
+        before = (history.rows, history.rejected, history.packed)
+        unchanged = history.known and (rows, rejected, marks) == before
         blocks = []
         if rows and not unchanged:
-            packed = b"".join([mark.to_bytes(8, "big") for mark in sieve.marks])
-            blocks.append(BlockRecord(int(Kind.ROWS), cell.number, rows, len(sieve.lines), packed))
+            blocks.append(BlockRecord(int(Kind.ROWS), cell.number, rows, len(sieve.lines), marks))
         if rejected and not unchanged:
             blocks.append(BlockRecord(int(Kind.REJECTED), cell.number, rejected, len(sieve.rejected), b""))
         self._ledger.finish_cell(record, blocks, replace=history.known and not unchanged)
@@ -176,12 +197,7 @@ class CellWork:
     def _released(self, cell: Cell, history: History, sieve: Sieve) -> list[int]:
         """Marks that the cell had and has no more, and nobody else has taken."""
         given_up = history.marks.difference(sieve.marks)
-        return self.claims.release(given_up, cell.number) if given_up and self.claims else []
-
-
-def unpacked(marks: bytes) -> list[int]:
-    """The marks of a block's rows."""
-    return [int.from_bytes(marks[at : at + 8], "big") for at in range(0, len(marks), 8)]
+        return self.claims.release(given_up, sieve.marks, cell.number) if given_up and self.claims else []
 
 
 def _most(reasons: Counter[str]) -> dict[str, int]:

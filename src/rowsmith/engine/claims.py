@@ -1,50 +1,196 @@
 """Who may have a row that several cells made: the earliest cell of the plan, whichever came first in time.
 
-Two cells under way at once may make the same row. If the first to come kept it, the dataset would depend on the
-concurrency and on the weather. So the owner of a row is the earliest cell on the plan's line: when that cell comes
-later, it takes the row, and the other cell is worked on again from its stored answers, now finding the row taken. A
-cell only ever yields to earlier cells, so this ends, and it ends where a run of one cell after the other would.
+Two cells under way at once may make the same row, or nearly the same. If the first to come kept it, the dataset would
+depend on the concurrency and on the weather. So the owner of a row is the earliest cell on the plan's line: when that
+cell comes later, it takes the row, and the other cell is worked on again from its stored answers, now finding the row
+taken. A cell only ever yields to earlier cells, so this ends, and it ends where a run of one cell after the other would.
+
+A row's mark is bytes: eight that rows with the same texts share, and after them, where near duplicates are looked for,
+the signature of the texts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
+from rowsmith.quality.gates import Rejection, Row
+from rowsmith.quality.minhash import LANES
+from rowsmith.quality.near import NearIndex
 from rowsmith.quality.seen import Seen
+from rowsmith.quality.text import mark
+
+EXACT = 8
+"""Bytes of the part of a mark by which the same texts are known."""
+_LOADED_AT_ONCE = 1 << 14
+_DUPLICATE = Rejection("duplicate", "the same text exists already")
+_NEAR_DUPLICATE = Rejection("near_duplicate", "nearly the same text exists already")
+Block = tuple[int, int, bytes]
 
 
 class Claims:
     """The rows that cells hold, by mark.
 
     Args:
-        seen: the table of marks.
+        seen: the table of exact marks.
         displace: called with the number of a cell that lost a row to an earlier one.
-        deny: called with a mark and the number of a cell that was refused it.
+        deny: called with an exact mark and the number of a cell that was refused a row because of it.
+        near: the index of signatures; None if near duplicates are welcome.
     """
 
-    def __init__(self, seen: Seen, displace: Callable[[int], None], deny: Callable[[int, int], None]) -> None:
+    def __init__(
+        self,
+        seen: Seen,
+        displace: Callable[[int], None],
+        deny: Callable[[int, int], None],
+        near: NearIndex | None = None,
+    ) -> None:
         self._seen = seen
         self._displace = displace
         self._deny = deny
+        self._near = near
 
-    def load(self, marks: Iterable[tuple[int, bytes]]) -> None:
-        """Take up what the ledger says is owned: (cell, eight bytes per row)."""
-        claim = self._seen.claim
-        for cell, packed in marks:
-            for at in range(0, len(packed), 8):
-                claim(int.from_bytes(packed[at : at + 8], "big"), cell)
+    def load(self, blocks: Iterable[Block]) -> None:
+        """Take up what the ledger says is owned: (cell, number of rows, their packed marks), earlier cells first."""
+        chunks = self._load_exact(blocks)
+        if self._near is None:
+            for _ in chunks:
+                pass
+        else:
+            self._near.load_many(chunk for chunk in chunks if chunk[0])
 
-    def claim(self, mark: int, cell: int) -> bool:
-        """Try to own a mark: False if an earlier cell has it."""
-        owner = self._seen.owner(mark)
+    def _load_exact(self, blocks: Iterable[Block]) -> Iterator[tuple[bytes, array[int], array[int]]]:
+        """Take up exact marks, and pass on (signatures, marks, cells) of the rows of some blocks at a time.
+
+        Blocks of an earlier start that looked for no near duplicates have no signatures; their cells are all worked
+        on again, because the check is a new one.
+        """
+        for chunk, signed in _chunks(blocks):
+            cells = array("I", [cell for cell, rows, _ in chunk for _ in range(rows)])
+            marks = array("Q", b"".join([packed[: EXACT * rows] for _, rows, packed in chunk]))
+            if sys.byteorder == "little":
+                marks.byteswap()
+            self._seen.load_many(marks, cells)
+            signatures = b"".join([packed[EXACT * rows :] for _, rows, packed in chunk]) if signed else b""
+            yield signatures, marks, cells
+
+    def denied(self, exact: int, cell: int) -> bool:
+        """Whether an earlier cell owns a mark, so that a cell was rightly refused a row because of it."""
+        owner = self._seen.owner(exact)
+        return owner is not None and owner < cell
+
+    def claim(self, holding: Holding, row: Row, fields: Sequence[str]) -> Rejection | None:
+        """Claim a row for an attempt at a cell; None if it is the cell's now, else why not.
+
+        Whether it is refused, and with which words, depends on the rows of earlier cells and on the earlier rows of
+        this attempt, and on nothing that time decides. What an earlier attempt at the cell left does not count.
+
+        Args:
+            holding: what the attempt has claimed so far.
+            row: the row.
+            fields: the fields by which rows are compared.
+        """
+        cell, number = holding.cell, mark(row, fields)
+        if number in holding.numbers:
+            return _DUPLICATE
+        owner = self._seen.owner(number)
         if owner is not None and owner < cell:
-            self._deny(mark, cell)
-            return False
-        self._seen.claim(mark, cell)
-        if owner is not None and owner != cell:
-            self._displace(owner)
-        return True
+            self._deny(number, cell)
+            return _DUPLICATE
+        losers = set() if owner is None or owner == cell else {owner}
+        signature = b""
+        if self._near is not None:
+            signature = self._near.signature([str(row[field]) for field in fields])
+            alike = self._near.alike(signature)
+            if alike and self._refused(self._near, alike, holding):
+                return _NEAR_DUPLICATE
+            losers.update(other for other, _ in alike if other != cell)
+            left = self._near.find(signature, cell) if alike else None
+            if left is None:
+                left = self._near.add(signature, number, cell)
+            else:
+                self._near.rename(left, number)
+            holding.handles.add(left)
+        self._seen.claim(number, cell)
+        holding.numbers.add(number)
+        holding.marks.append(number.to_bytes(EXACT, "big") + signature)
+        for loser in sorted(losers):
+            self._displace(loser)
+        return None
 
-    def release(self, marks: Iterable[int], cell: int) -> list[int]:
-        """Give up marks; those that were still this cell's are returned: others may want them now."""
-        return [mark for mark in marks if self._seen.release(mark, cell)]
+    def _refused(self, near: NearIndex, alike: Iterable[tuple[int, int]], holding: Holding) -> bool:
+        """Whether one of the rows that are alike is an earlier cell's, or an earlier one of this attempt."""
+        for owner, handle in alike:
+            if owner < holding.cell:
+                self._deny(near.mark(handle), holding.cell)
+                return True
+            if handle in holding.handles:
+                return True
+        return False
+
+    def release(self, given_up: Iterable[bytes], kept: Iterable[bytes], cell: int) -> list[int]:
+        """Give up what a cell had in earlier attempts and has no more.
+
+        Returns:
+            the exact marks that were still this cell's: those who were denied because of them may have their rows now.
+        """
+        kept_exact = {one[:EXACT] for one in kept}
+        kept_signatures = {one[EXACT:] for one in kept}
+        released = []
+        for one in given_up:
+            exact, signature = one[:EXACT], one[EXACT:]
+            if self._near is not None and signature and signature not in kept_signatures:
+                handle = self._near.find(signature, cell)
+                if handle is not None:
+                    self._near.remove(handle)
+            number = int.from_bytes(exact, "big")
+            if exact not in kept_exact and self._seen.release(number, cell):
+                released.append(number)
+        return released
+
+
+@dataclass(slots=True)
+class Holding:
+    """What one attempt at a cell has claimed.
+
+    Attributes:
+        cell: the cell's number.
+        marks: of its rows, in their order.
+        numbers: the exact parts of the marks, as numbers.
+        handles: its rows' entries in the index of signatures.
+    """
+
+    cell: int
+    marks: list[bytes] = field(default_factory=list)
+    numbers: set[int] = field(default_factory=set)
+    handles: set[int] = field(default_factory=set)
+
+
+def packed(marks: Sequence[bytes]) -> bytes:
+    """The marks of a block's rows as the ledger keeps them: all exact parts, then all signatures."""
+    return b"".join([one[:EXACT] for one in marks] + [one[EXACT:] for one in marks])
+
+
+def unpacked(marks: bytes, rows: int) -> list[bytes]:
+    """The marks of a block's rows."""
+    start, size = EXACT * rows, len(marks) // rows - EXACT if rows else 0
+    return [
+        marks[EXACT * row : EXACT * (row + 1)] + marks[start + size * row : start + size * (row + 1)]
+        for row in range(rows)
+    ]
+
+
+def _chunks(blocks: Iterable[Block]) -> Iterator[tuple[list[Block], bool]]:
+    """Blocks by the thousand, those with and those without signatures apart, and which of the two they are."""
+    plain: list[Block] = []
+    signed: list[Block] = []
+    for block in blocks:
+        group = signed if len(block[2]) == (EXACT + LANES) * block[1] else plain
+        group.append(block)
+        if len(group) == _LOADED_AT_ONCE:
+            yield group.copy(), group is signed
+            group.clear()
+    yield plain, False
+    yield signed, True

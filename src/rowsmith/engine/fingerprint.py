@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rowsmith.engine.models import Models, describe
+from rowsmith.engine.plan import Plan
 from rowsmith.engine.recipe import Recipe
-from rowsmith.errors import ConfigChangedError
+from rowsmith.errors import ConfigChangedError, LedgerError
+from rowsmith.llm.structured.output import ListOutput, Output
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,38 +23,54 @@ class Fingerprint:
         grows: what may be added to: the axes' values, the models, the counts.
         checks: what rows are checked by; a change makes the stored answers be read anew.
         plan: the plan's own fingerprint.
+        axes: that of each axis by name, to say which of them differs.
+        values: of placeholders that change when the configuration grows.
+        rounds: how often rows that lack are asked for again; more of them give short cells another chance.
     """
 
     fixed: Mapping[str, Any]
     grows: Mapping[str, Any]
     checks: Mapping[str, Any]
     plan: str
+    axes: Mapping[str, str]
+    values: Mapping[str, str]
+    rounds: int
 
     def to_json(self) -> str:
         """For the ledger."""
-        return json.dumps(
-            {"fixed": self.fixed, "grows": self.grows, "checks": self.checks, "plan": self.plan},
-            sort_keys=True,
-            ensure_ascii=False,
-            default=str,
-        )
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, default=str)
 
     @classmethod
     def from_json(cls, text: str) -> Fingerprint:
-        """From the ledger."""
-        return cls(**json.loads(text))
+        """From the ledger.
+
+        Raises:
+            LedgerError: the text is something else.
+        """
+        try:
+            return cls(**json.loads(text))
+        except (TypeError, ValueError) as exc:
+            raise LedgerError(f"the ledger's note of its configuration cannot be read: {text[:80]!r}") from exc
 
 
-def fingerprint(recipe: Recipe, models: Models, plan: bytes) -> Fingerprint:
+def fingerprint(recipe: Recipe, models: Models, plan: Plan) -> Fingerprint:
     """The fingerprint of a run about to start."""
     fields = dict(recipe.describe())
     checks = {"version": recipe.version} | {name: fields.pop(name) for name in recipe.check_fields if name in fields}
     grows: dict[str, Any] = {name: fields.pop(name) for name in recipe.growing_fields if name in fields}
     grows["llms"] = [describe(provider) for provider in models.llms]
     roles = {role: describe(provider) for role, provider in sorted(models.roles.items())}
-    fixed = {"dataset": recipe.name, **fields, "roles": roles, "spread": models.dealt}
-    made = Fingerprint(fixed, grows, checks, plan.hex())
+    fixed = {"dataset": recipe.name, **fields, "roles": roles, "spread": models.dealt, "schema": _schemas(recipe)}
+    axes = {axis.name: axis.digest().hex() for axis in plan.axes}
+    made = Fingerprint(fixed, grows, checks, plan.fingerprint().hex(), axes, recipe.growing_values, recipe.max_rounds)
     return Fingerprint.from_json(made.to_json())
+
+
+def _schemas(recipe: Recipe) -> dict[str, Any]:
+    """The schemas that a recipe's answers must fit, by name: of the outputs that it or its class holds."""
+    held = [*vars(recipe).values(), *(value for kind in type(recipe).__mro__ for value in vars(kind).values())]
+    schemas = [value.schema for value in held if isinstance(value, Output | ListOutput)]
+    return {schema.name: schema.json for schema in schemas}
 
 
 def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
@@ -62,7 +80,12 @@ def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
 
 def refuse(output: str, fields: tuple[str, ...], old: Mapping[str, Any], new: Mapping[str, Any]) -> ConfigChangedError:
     """The error for an output that was made by another configuration."""
-    lines = [f"  {name}: was {_short(old.get(name))}, is {_short(new.get(name))}" for name in fields]
+    lines = [
+        f"  {name}: was {_short(old[name])}, is {_short(new[name])}"
+        if name in old and name in new
+        else f"  {name}: some of what it had has changed or is gone"
+        for name in fields
+    ]
     return ConfigChangedError(
         f"{output} was made by another configuration. Changed:\n" + "\n".join(lines) + "\n"
         "Adding (classes, languages, documents, models, a higher count) continues a run; these changes do not. "

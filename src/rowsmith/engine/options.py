@@ -18,10 +18,10 @@ class Options:
     Attributes:
         max_concurrency: requests in flight per model that are never passed.
         policy: when a failed call is tried again.
-        max_cost: US dollars that are never passed, over all starts on the same output; every model's price must be known.
-        max_requests: requests that are never passed, over all starts, those that fail and are sent again included.
-        max_tokens: tokens that are never passed, over all starts, of requests and answers together. How exactly each of
-            the three is kept, see `engine.budget`.
+        max_cost: US dollars that all starts on the same output may cost; every model's price must be known.
+        max_requests: requests that all starts may send, those that fail and are sent again included.
+        max_tokens: tokens that all starts may take, of requests and answers together. The run stops before one of these
+            three is passed; how exactly each is kept stands in `engine.budget`.
         grace: seconds that calls in flight may still take once the run is stopped.
         fresh: delete what the output has, and start anew.
         clock: the time.

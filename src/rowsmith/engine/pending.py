@@ -16,8 +16,11 @@ class Pending:
 
     def __init__(self, line: Iterable[int], settled: Iterable[int]) -> None:
         self._line = _without(line, settled)
+        self._at = -1
         self._reopened: list[int] = []
         self._queued: set[int] = set()
+        self._ahead: set[int] = set()
+        """Cells of an earlier start that were reopened before the line has come to them; it passes them by then."""
 
     def next(self) -> tuple[int, bool] | None:
         """(a cell's number, whether it was reopened), or None if there is nothing at the moment."""
@@ -25,11 +28,17 @@ class Pending:
             number = heapq.heappop(self._reopened)
             self._queued.discard(number)
             return number, True
-        number_or_none = next(self._line, None)
-        return None if number_or_none is None else (number_or_none, False)
+        for number in self._line:
+            self._at = number
+            if number not in self._ahead:
+                return number, False
+            self._ahead.discard(number)
+        return None
 
     def reopen(self, number: int) -> None:
         """Put a finished cell back."""
+        if number > self._at:
+            self._ahead.add(number)
         if number not in self._queued:
             self._queued.add(number)
             heapq.heappush(self._reopened, number)

@@ -54,8 +54,19 @@ class Recipe(Protocol):
         """Whether a row whose texts exist already is refused."""
 
     @property
+    def near_duplicates(self) -> float | None:
+        """The similarity from which on a row whose like exists is refused too; None for none."""
+
+    @property
     def max_rounds(self) -> int:
         """How often rows that are lacking are asked for again, per cell."""
+
+    @property
+    def growing_values(self) -> Mapping[str, str]:
+        """Values of placeholders that change for every cell when the configuration grows: a listing of all labels.
+
+        A cell that was asked before it grew keeps its answers: they are looked for under the earlier values too.
+        """
 
     def describe(self) -> Mapping[str, Any]:
         """The configuration as JSON, field by field: what the run's fingerprint is made of."""

@@ -8,11 +8,10 @@ from typing import Any
 
 import orjson
 
-from rowsmith.engine.claims import Claims
+from rowsmith.engine.claims import Claims, Holding
 from rowsmith.engine.events import Event, RowAccepted, RowRejected
 from rowsmith.engine.plan import Cell
 from rowsmith.quality.gates import Gate, Rejection, Row
-from rowsmith.quality.text import mark
 
 
 class Sieve:
@@ -40,11 +39,16 @@ class Sieve:
         self._claims = claims
         self._emit = emit
         self.lines: list[bytes] = []
-        self.marks: list[int] = []
+        self._holding = Holding(cell.number)
         self.texts: list[str] = []
         self.refused: list[tuple[str, str]] = []
         self.rejected: list[bytes] = []
         self.reasons: Counter[str] = Counter()
+
+    @property
+    def marks(self) -> list[bytes]:
+        """The marks of the accepted rows, in their order; none where duplicates are welcome."""
+        return self._holding.marks
 
     def offer(self, row: Row, origin: dict[str, Any]) -> bool:
         """Let a row through the gates; says whether it was accepted."""
@@ -55,11 +59,10 @@ class Sieve:
                 return False
             row = verdict
         if self._claims is not None:
-            number = mark(row, self._text_fields)
-            if number in self.marks or not self._claims.claim(number, self._cell.number):
-                self.refuse("duplicate", "the same text exists already", self._text(row), {**origin, "row": row})
+            refused = self._claims.claim(self._holding, row, self._text_fields)
+            if refused is not None:
+                self.refuse(refused.gate, refused.reason, self._text(row), {**origin, "row": row})
                 return False
-            self.marks.append(number)
         self.lines.append(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
         self.texts.append(self._text(row))
         self._emit(RowAccepted(self._cell, row))

@@ -25,6 +25,11 @@ READ_EVERY = 0.2
 """Seconds between two readings of a reply's headers."""
 
 _ALONE_SECONDS = 0.25
+"""How long a request goes alone after a time in which all were refused."""
+
+_SHORTEST = 0.005
+"""Seconds that are worth a timer where the pace lets several go together."""
+
 _LONG_WINDOW = 7200.0
 _LONG_RESET = 600.0
 
@@ -32,10 +37,9 @@ _LONG_RESET = 600.0
 class Turn:
     """A request that waits for its turn."""
 
-    __slots__ = ("future", "limiter", "size")
+    __slots__ = ("future", "size")
 
-    def __init__(self, limiter: Limiter, future: asyncio.Future[int], size: int) -> None:
-        self.limiter = limiter
+    def __init__(self, future: asyncio.Future[int], size: int) -> None:
         self.future = future
         self.size = size
 
@@ -43,8 +47,8 @@ class Turn:
 class Allowance:
     """The limits of one key and model, what has gone out against them, and who waits.
 
-    Requests are admitted in the order they came, whichever run and event loop they belong to. Every method but the
-    constructor is called with `lock` held: it is never held while something waits or foreign code runs.
+    Runs take turns, and the requests of one run go in the order they came, whatever their event loop. Every method but
+    the constructor is called with `lock` held: it is never held while something waits or foreign code runs.
 
     Args:
         clock: of all runs that share this.
@@ -53,7 +57,7 @@ class Allowance:
     Attributes:
         lock: guards everything here.
         members: the limiters of the runs that share this; where they differ, the strictest limit holds.
-        turns: who waits, in order.
+        waiting: the limiters with requests that wait, in the order of their turns.
         in_flight: requests under way.
         timed: there is more to look at than the room in flight.
     """
@@ -62,7 +66,7 @@ class Allowance:
         self.clock = clock
         self.lock = threading.Lock()
         self.members: weakref.WeakSet[Limiter] = weakref.WeakSet()
-        self.turns: deque[Turn] = deque()
+        self.waiting: deque[Limiter] = deque()
         self.in_flight = 0
         self.timed = False
         self.concurrency = Concurrency(ceiling)
@@ -76,10 +80,11 @@ class Allowance:
         self._pacers: dict[str, Pacer] = {}
         self._guess = TokenGuess()
         self._guessed: dict[int, tuple[int, float]] = {}
-        self._found = FoundPace(clock.now())
+        self._began = clock.now()
+        self._found = FoundPace(self._began)
         self._open_at = 0.0
         self._alone_until = 0.0
-        self._asked_to_wait = False
+        self._pause: object = ""
         self._refused_since: float | None = None
         self._most = 1
         self._wave = 0
@@ -111,7 +116,9 @@ class Allowance:
             limit, window = min(limits, key=lambda pair: pair[0] / pair[1])
             pacer = self._pacers.get(unit)
             if pacer is None:
-                self._pacers[unit] = Pacer(limit, window, unit)
+                pacer = self._pacers[unit] = Pacer(limit, window, unit)
+                if unit == "requests" and self.clock.now() - self._began < window:
+                    pacer.backdate(self._began, self.upcoming)
             elif (pacer.limit, pacer.window) != (limit, window):
                 pacer.set(limit, window)
         self._set_timed()
@@ -131,7 +138,7 @@ class Allowance:
 
     def may_go(self) -> bool:
         """Whether a request that has just come may go at once."""
-        if self.turns or self.in_flight >= self.concurrency.room:
+        if self.waiting or self.in_flight >= self.concurrency.room:
             return False
         return not self.timed or (self.day.renewal(self.clock.date()) is None and self._wait(self.clock.now())[0] <= 0)
 
@@ -156,13 +163,23 @@ class Allowance:
                 self._set_timed()
         return ticket
 
+    def queue(self, limiter: Limiter, turn: Turn) -> None:
+        """A request waits."""
+        limiter.turns.append(turn)
+        if limiter not in self.waiting:
+            self.waiting.append(limiter)
+        self.pump()
+
     def pump(self) -> None:
         """Let out who may go; see to it that somebody wakes when the next may."""
-        turns = self.turns
-        while turns:
-            turn = turns[0]
-            if turn.future.done():
+        waiting = self.waiting
+        while waiting:
+            limiter = waiting[0]
+            turns = limiter.turns
+            while turns and turns[0].future.done():
                 turns.popleft()
+            if not turns:
+                waiting.popleft()
                 continue
             if self.in_flight >= self.concurrency.room:
                 return
@@ -173,11 +190,14 @@ class Allowance:
                     return
                 seconds, reason = self._wait(self.clock.now())
                 if seconds > 0:
-                    turn.limiter.wake_in(seconds, reason)
-                    return
-            turns.popleft()
-            ticket = self.take(turn.limiter, turn.size)
-            if not turn.limiter.grant(turn, ticket):
+                    if limiter.wake_in(seconds, reason):
+                        return
+                    turns.clear()
+                    continue
+            turn = turns.popleft()
+            waiting.rotate(-1)
+            ticket = self.take(limiter, turn.size)
+            if not limiter.grant(turn, ticket):
                 self.give_back(ticket)
 
     def give_back(self, ticket: int) -> None:
@@ -186,25 +206,25 @@ class Allowance:
         self._guessed.pop(ticket, None)
 
     def _turn_all_away(self, renewal: float) -> None:
-        turns, self.turns = self.turns, deque()
-        for turn in turns:
-            turn.limiter.turn_away(turn, used_up(self.day.limit, renewal, self.clock.date()))
+        date = self.clock.date()
+        for limiter in self.waiting:
+            while limiter.turns:
+                limiter.turn_away(limiter.turns.popleft(), used_up(self.day.limit, renewal, date))
+        self.waiting.clear()
 
-    def _wait(self, now: float) -> tuple[float, str]:
+    def _wait(self, now: float) -> tuple[float, object]:
         """Seconds until the next may go, and what holds it back; 0 or less if it may go now."""
-        seconds, reason = self._open_at - now, "the service refuses requests for now"
-        if self._asked_to_wait:
-            reason = "the service asked to wait"
+        seconds, reason = self._open_at - now, self._pause
         if self.in_flight and self._alone_until - now > seconds:
             # After a time in which everything was refused, one goes ahead to see whether it is over.
             seconds = self._alone_until - now
         for pacer in self._pacers.values():
             wait = pacer.wait(now)
             if wait > seconds:
-                seconds, reason = max(wait, min(0.005, pacer.tolerance)) if wait > 0 else wait, str(pacer)
+                seconds, reason = max(wait, min(_SHORTEST, pacer.tolerance)) if wait > 0 else wait, pacer
         wait = self._found.wait(now)
         if wait > seconds:
-            seconds, reason = wait, str(self._found)
+            seconds, reason = wait, self._found
         return seconds, reason
 
     # -- the way out -----------------------------------------------------------------------------------------------
@@ -283,7 +303,7 @@ class Allowance:
                     pause = min(pause, 3 / self._found.rate)
         if now + pause > self._open_at:
             self._open_at = now + pause
-            self._asked_to_wait = asked > 0
+            self._pause = "the service asked to wait" if asked else "the service refuses requests for now"
         if self._refused_since is None:
             self._refused_since = now
         if self.in_flight == 0:

@@ -73,6 +73,10 @@ class Pacer:
         """So much more went out than was taken, or less if it is negative."""
         self._due += amount * self.interval
 
+    def backdate(self, began: float, amount: float) -> None:
+        """So much has gone out since `began`, before there was a pace."""
+        self._due = max(self._due, began + amount * self.interval)
+
     def squeeze(self, left: float, seconds: float, now: float) -> None:
         """Others use the limit too: only so much is left for so many seconds."""
         self._slow_until = now + seconds

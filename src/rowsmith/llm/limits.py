@@ -7,6 +7,7 @@ import hashlib
 import secrets
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, Self
 
@@ -38,7 +39,7 @@ class WaitingNotice(NamedTuple):
 
 
 class Limiter:
-    """One run's door to one model: admits requests in the order they came.
+    """One run's door to one model: admits its requests in the order they came.
 
     What is admitted counts against the model's allowance, which all limiters of the same model and key share (see
     `shared`). A limiter belongs to one event loop; the loops of its siblings may run in other threads.
@@ -52,6 +53,9 @@ class Limiter:
         made_today: requests that the source has sent since `buckets.day_start(clock.date())`.
         provider: the provider's name, for errors.
         model: the model's id, for errors.
+
+    Attributes:
+        turns: its requests that wait; the allowance's, as is its lock.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Limiter:
         self.limits = limits
         self.ceiling = min(ceiling, limits.max_concurrency or ceiling)
         self.source = source
+        self.turns: deque[Turn] = deque()
         self._clock = clock
         self._allowance = allowance or Allowance(clock, self.ceiling)
         self._lock = self._allowance.lock
@@ -148,10 +153,9 @@ class Limiter:
             self._loop = asyncio.get_running_loop()
             self._thread = threading.get_ident()
         allowance = self._allowance
-        turn = Turn(self, self._loop.create_future(), size)
+        turn = Turn(self._loop.create_future(), size)
         with self._lock:
-            allowance.turns.append(turn)
-            allowance.pump()
+            allowance.queue(self, turn)
         try:
             ticket = await turn.future
         except asyncio.CancelledError:
@@ -172,7 +176,7 @@ class Limiter:
         allowance = self._allowance
         with self._lock:
             round_over = allowance.answered(ticket, seconds, completion)
-            if allowance.turns:
+            if allowance.waiting:
                 allowance.pump()
         if round_over:
             asyncio.get_running_loop().call_soon(self._measure_lag, self._clock.now())
@@ -211,10 +215,8 @@ class Limiter:
             self._timer = None
         allowance = self._allowance
         with self._lock:
-            mine = [turn for turn in allowance.turns if turn.limiter is self]
-            for turn in mine:
-                allowance.turns.remove(turn)
-                _fail(turn.future, self._end())
+            while self.turns:
+                _fail(self.turns.popleft().future, self._end())
             allowance.members.discard(self)
             allowance.reckon()
             allowance.pump()
@@ -236,12 +238,12 @@ class Limiter:
         else:
             self._call_over(_fail, turn.future, error)
 
-    def wake_in(self, seconds: float, reason: str) -> None:
-        """See to it that the allowance is looked at again after so many seconds."""
+    def wake_in(self, seconds: float, reason: object) -> bool:
+        """See to it that the allowance is looked at again after so many seconds; False if nobody can."""
         if threading.get_ident() == self._thread:
             self._arm(seconds, reason)
-        else:
-            self._call_over(self._arm, seconds, reason)
+            return True
+        return self._call_over(self._arm, seconds, reason)
 
     def _call_over(self, function: Callable[..., object], *args: object) -> bool:
         """Call something in the limiter's own loop."""
@@ -260,7 +262,7 @@ class Limiter:
         else:
             turn.future.set_result(ticket)
 
-    def _arm(self, seconds: float, reason: str) -> None:
+    def _arm(self, seconds: float, reason: object) -> None:
         now = self._clock.now()
         if self._end is not None or self._loop is None:
             return
@@ -273,7 +275,7 @@ class Limiter:
         if self._notify is not None and seconds >= _TELL_FROM and now >= self._told_at + _TELL_EVERY:
             self._told_at = now
             # Not from here: whoever is told may do as they like, and the lock is held.
-            self._loop.call_soon(self._notify, WaitingNotice(reason, seconds))
+            self._loop.call_soon(self._notify, WaitingNotice(str(reason), seconds))
 
     async def _wake(self, seconds: float) -> None:
         await self._clock.sleep(seconds)

@@ -1,74 +1,74 @@
-"""Which rows exist: a table from a row's mark to the cell that owns it, twelve bytes a slot."""
+"""Which rows exist: a table from a row's mark to the cell that owns it, eight bytes a slot."""
 
 from __future__ import annotations
 
 import mmap
+from collections.abc import Sequence
 
 _EMPTY = 0
-_NOBODY = 0xFFFFFFFF
-_START_BITS = 16
+_GONE = 1
+_FIRST_OWNER = 2
+_SLACK = 1 << 16
 
 
 class Seen:
-    """Marks of rows and their owners: open addressing with linear probing in two flat arrays.
+    """Marks of rows and their owners: open addressing with linear probing in one flat array.
 
-    A Python set of a million marks takes some 100 MB and grows by doubling under way; this takes 24 MB, made at once
-    from the number of rows that the plan will make. A mark is 63 bits: among ten million rows the chance that any
-    two different ones share a mark is 5 in 10^6.
+    A Python dict of a million marks takes some 150 MB and grows by doubling under way; this takes 12 MB, made at once
+    from the number of rows that the plan will make. A slot is found by the mark's upper bits and holds its lower 32
+    and the owner, so that a new row is taken for an old one once in about 10^9 rows; it is then asked for again.
 
     Args:
-        rows: how many rows are expected; the table doubles when it is three quarters full nevertheless.
+        rows: how many rows there will be at most; the table has room for half as many again and 65,536 more.
     """
 
     def __init__(self, rows: int = 0) -> None:
-        self._bits = max(_START_BITS, (rows * 3 // 2).bit_length())
-        self._used = 0
-        self._marks, self._owners = _table(self._bits)
+        self._size = rows * 3 // 2 + _SLACK
+        self._slots = memoryview(mmap.mmap(-1, 8 * self._size)).cast("Q")
 
     def owner(self, mark: int) -> int | None:
-        """The cell that owns a mark, or None."""
-        slot = self._find(mark or 1)
-        if self._marks[slot] == _EMPTY:
-            return None
-        owner = self._owners[slot]
-        return None if owner == _NOBODY else owner
+        """The cell that owns a mark (a number below 2^63), or None."""
+        value = self._slots[self._find(mark)[0]]
+        return None if value == _EMPTY else (value & 0xFFFFFFFF) - _FIRST_OWNER
 
     def claim(self, mark: int, cell: int) -> None:
-        """Make a cell the owner of a mark, whoever owned it before."""
-        mark = mark or 1
-        slot = self._find(mark)
-        if self._marks[slot] == _EMPTY:
-            self._used += 1
-            self._marks[slot] = mark
-        self._owners[slot] = cell
-        if self._used * 4 >= 3 << self._bits:
-            self._grow()
+        """Make a cell (a number below 2^32 - 2) the owner of a mark, whoever owned it before."""
+        found, free = self._find(mark)
+        slot = found if self._slots[found] != _EMPTY else free
+        self._slots[slot] = (mark & 0xFFFFFFFF) << 32 | (cell + _FIRST_OWNER)
+
+    def load_many(self, marks: Sequence[int], cells: Sequence[int]) -> None:
+        """Make the earliest of its cells the owner of each mark; the fast way to take up many, before any is released."""
+        slots, size = self._slots, self._size
+        for mark, cell in zip(marks, cells, strict=True):
+            value = (mark & 0xFFFFFFFF) << 32 | (cell + _FIRST_OWNER)
+            lower = value >> 32
+            slot = (mark * size) >> 63
+            while (there := slots[slot]) != _EMPTY and there >> 32 != lower:
+                slot = slot + 1 if slot + 1 < size else 0
+            if there == _EMPTY or there > value:
+                slots[slot] = value
 
     def release(self, mark: int, cell: int) -> bool:
         """Take a mark from its owner, if it is this cell; says whether it was."""
-        slot = self._find(mark or 1)
-        if self._marks[slot] == _EMPTY or self._owners[slot] != cell:
+        slot, _ = self._find(mark)
+        if self._slots[slot] & 0xFFFFFFFF != cell + _FIRST_OWNER:
             return False
-        self._owners[slot] = _NOBODY
+        self._slots[slot] = _GONE
         return True
 
-    def _find(self, mark: int) -> int:
-        """The slot of a mark, or the empty one where it would go."""
-        marks, mask = self._marks, (1 << self._bits) - 1
-        slot = mark & mask
-        while (there := marks[slot]) != mark and there != _EMPTY:
-            slot = (slot + 1) & mask
-        return slot
-
-    def _grow(self) -> None:
-        marks, owners = self._marks, self._owners
-        self._bits += 1
-        self._used = 0
-        self._marks, self._owners = _table(self._bits)
-        for mark, owner in zip(marks, owners, strict=True):
-            if mark != _EMPTY and owner != _NOBODY:
-                self.claim(mark, owner)
-
-
-def _table(bits: int) -> tuple[memoryview, memoryview]:
-    return memoryview(mmap.mmap(-1, 8 << bits)).cast("Q"), memoryview(mmap.mmap(-1, 4 << bits)).cast("I")
+    def _find(self, mark: int) -> tuple[int, int]:
+        """(the slot of a mark or the empty one where the search ends, the first slot on the way that is free)."""
+        slots, size, lower = self._slots, self._size, mark & 0xFFFFFFFF
+        slot = (mark * size) >> 63
+        free = -1
+        for _ in range(size):
+            value = slots[slot]
+            if value == _EMPTY:
+                return slot, slot if free < 0 else free
+            if value == _GONE:
+                free = slot if free < 0 else free
+            elif value >> 32 == lower:
+                return slot, slot
+            slot = slot + 1 if slot + 1 < size else 0
+        raise OverflowError(f"more marks than the {size} that there is room for")

@@ -11,11 +11,16 @@ from rowsmith.quality.gates import Row
 _ENDS = " .,;:!?…\"'`“”‘’«»()[]-–—"
 
 
-def normalised(text: str) -> str:
-    """The text as it is compared with others."""
+def folded(text: str) -> str:
+    """The text without differences of case and of Unicode composition."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
-    return " ".join(text.casefold().split()).strip(_ENDS)
+    return text.casefold()
+
+
+def normalised(text: str) -> str:
+    """The text as it is compared with others."""
+    return " ".join(folded(text).split()).strip(_ENDS)
 
 
 def mark(row: Row, fields: Sequence[str]) -> int:

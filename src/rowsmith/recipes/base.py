@@ -157,12 +157,20 @@ class BaseRecipe(Generic[C]):
         return self.config.max_rounds
 
     @property
+    def growing_values(self) -> Mapping[str, str]:
+        return {}
+
+    @property
     def gates(self) -> Sequence[Gate]:
         return self.config.gates.build(self.text_fields)
 
     @property
     def unique(self) -> bool:
         return self.config.gates.duplicates == "reject"
+
+    @property
+    def near_duplicates(self) -> float | None:
+        return self.config.gates.near_duplicates
 
     def describe(self) -> Mapping[str, Any]:
         described = self.config.model_dump(mode="json", exclude=set(self.free_fields) | {"gates"})
@@ -207,7 +215,7 @@ def _within_bounds(variations: int, expansion: PromptExpansionConfig) -> None:
     """Refuse more variations than the user allows; a silent cut would not be what was asked for."""
     if expansion.combinatorial and variations > expansion.max_samples:
         raise ConfigError(
-            f"templates and placeholders make {variations:,} variations, more than max_samples={expansion.max_samples}. "
+            f"templates and placeholders make {variations:,} variations; max_samples is {expansion.max_samples}. "
             f"Either raise max_samples to {variations} or more, or draw some of them: "
             "combinatorial=False, num_random_samples=N"
         )

@@ -100,6 +100,10 @@ class Classification(BaseRecipe[ClassificationDatasetConfig]):
             return super().rows
         return Rows(per_cell=self.config.num_samples_per_prompt, target=per_label, per="label")
 
+    @property
+    def growing_values(self) -> Mapping[str, str]:
+        return {"labels_listing": self._listing}
+
     def values(self, cell: Cell) -> Mapping[str, object]:
         label: Label = cell.values["label"]
         return {"label_name": label.name, "label_description": label.description, "labels_listing": self._listing}

@@ -37,7 +37,7 @@ class MCQDatasetConfig(DatasetConfig):
     """
 
     local_file_path: str
-    text_column: str | None = None
+    text_column: str = "text"
     num_samples_per_prompt: int = Field(default=3, ge=1)
     sample_count: int | None = Field(default=None, ge=1)
     min_document_length: int = Field(default=100, ge=0)
@@ -65,7 +65,7 @@ class MCQDatasetConfig(DatasetConfig):
     @classmethod
     def _distractor_prompt_fits(cls, text: str | None) -> str | None:
         if text is not None:
-            check([Template(text)], mandatory=cls.distractor_mandatory, available={"document"}, values={})
+            check(Template(text), mandatory=cls.distractor_mandatory, available={"document"}, where="distractor_prompt")
         return text
 
     @model_validator(mode="after")
@@ -88,6 +88,7 @@ class MCQDatasetConfig(DatasetConfig):
             self.text_column,
             min_length=self.min_document_length,
             max_length=self.max_document_length,
+            distinct=True,
             limit=self.sample_count,
         )
 

@@ -13,25 +13,19 @@ class NotAnExtensionError(Exception):
 
 
 def extend(connection: sqlite3.Connection, plan: Plan) -> None:
-    """Renumber the ledger's cells by a plan that has all of them, in one transaction.
+    """Renumber the ledger's cells by a plan that has all of them; inside a transaction of the caller's.
 
     Cells are recognised by their keys, which are made of their values. A cell of which more rows are wanted is opened
     again, with its new count beside the old.
 
     Raises:
-        NotAnExtensionError: the plan lacks a cell, or lowers a count; the ledger is as before.
+        NotAnExtensionError: the plan lacks a cell, or lowers a count.
     """
     connection.create_function("last_want", 1, last_want, deterministic=True)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        _number_cells(connection, plan)
-        _renumber(connection)
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-    connection.execute("DROP TABLE IF EXISTS temp.line")
-    connection.execute("DROP TABLE IF EXISTS temp.moved")
+    _number_cells(connection, plan)
+    _renumber(connection)
+    connection.execute("DROP TABLE temp.line")
+    connection.execute("DROP TABLE temp.moved")
 
 
 def _number_cells(connection: sqlite3.Connection, plan: Plan) -> None:

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from rowsmith.errors import OutputChangedError, StorageError
+from rowsmith.errors import LedgerError, OutputChangedError, StorageError
 
 _CHUNK = 1 << 20
 
@@ -38,10 +38,15 @@ class BlockFile:
         Raises:
             OutputChangedError: the file is missing, shorter or other than the ledger says.
         """
-        size = self.path.stat().st_size if self.path.exists() else 0
+        there = self.path.exists()
+        size = self.path.stat().st_size if there else 0
+        if self.length and not there:
+            raise OutputChangedError(self._changed("it is missing"))
         if size < self.length or (size > self.length and stopped_cleanly):
             raise OutputChangedError(self._changed(f"it has {size:,} bytes where {self.length:,} were written"))
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        if not there:
+            sync_folder(self.path.parent)
         if _checksum(self._file, self.length) != self.crc:
             raise OutputChangedError(self._changed("its content is other than what was written"))
         if size > self.length:
@@ -73,10 +78,15 @@ class BlockFile:
         os.lseek(self._file, length, os.SEEK_SET)
 
     def copy(self, pieces: Iterable[tuple[int, int]], target: Path) -> tuple[int, int]:
-        """Write the given pieces (offset, length) into a new file, in that order: (its length, its checksum)."""
+        """Write the given pieces (offset, length) into a new file, in that order: (its length, its checksum).
+
+        Raises:
+            LedgerError: a piece is not made of whole lines: the ledger that gave it is damaged.
+        """
         length = crc = 0
         with target.open("wb", buffering=_CHUNK) as out:
             for offset, size in _joined(pieces):
+                self._must_be_lines(offset, size)
                 while size:
                     data = os.pread(self._file, min(size, _CHUNK), offset)
                     if not data:
@@ -87,6 +97,16 @@ class BlockFile:
             out.flush()
             os.fsync(out.fileno())
         return length, crc
+
+    def _must_be_lines(self, offset: int, size: int) -> None:
+        """A file is only ever replaced by its own lines: a ledger with one wrong number must not spoil it."""
+        inside = offset >= 0 and size > 0 and offset + size <= self.length
+        starts = offset == 0 or (inside and os.pread(self._file, 1, offset - 1) == b"\n")
+        if not inside or not starts or os.pread(self._file, 1, offset + size - 1) != b"\n":
+            raise LedgerError(
+                f"the ledger says that {self.path} has lines at bytes {offset:,} to {offset + size:,}, and it has not. "
+                "The ledger is damaged, the file is untouched. Restore the ledger from a copy, or move both away."
+            )
 
     def close(self) -> None:
         if self._file >= 0:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -14,12 +13,12 @@ from typing import Any, Self
 from rowsmith.engine.ledger.extend import extend
 from rowsmith.engine.ledger.files import BlockFile, storage_error, sync_folder
 from rowsmith.engine.ledger.lock import RunLock
+from rowsmith.engine.ledger.output import delete_run, must_be_new, refuse_strangers, set_aside
 from rowsmith.engine.ledger.paths import RunPaths
-from rowsmith.engine.ledger.records import BlockRecord, CallRecord, CellRecord, Kind
-from rowsmith.engine.ledger.store import Store, connect, damaged
+from rowsmith.engine.ledger.records import BlockRecord, CallRecord, CellRecord, CellStatus, Kind
+from rowsmith.engine.ledger.store import Store, connect, connect_again, damaged, explained, transaction
 from rowsmith.engine.ledger.writer import BACKLOG, Writer
 from rowsmith.engine.plan import Plan
-from rowsmith.errors import OutputChangedError
 
 _RESERVE = 4 << 20
 _RESERVE_PER_CALL = 32 << 10
@@ -49,6 +48,8 @@ class Ledger:
         self._fresh = fresh
         self._reserved = _RESERVE + in_flight * _RESERVE_PER_CALL
         self._stack = ExitStack()
+        self.was_finished = False
+        """The last start left nothing to be done."""
 
     def __enter__(self) -> Self:
         folder = self.paths.folder
@@ -81,10 +82,11 @@ class Ledger:
             must_be_new(self.paths)
         self._recover_order()
         self._files = {kind: self._file(kind) for kind in Kind}
+        self.was_finished = self.meta.get("state") == "finished"
         clean = self.meta.get("state") in {"stopped", "finished"}
         for file in self._files.values():
-            file.open(stopped_cleanly=clean, aside=self.paths.folder / f"{file.path.stem}.uncommitted.jsonl")
             stack.callback(file.close)
+            file.open(stopped_cleanly=clean, aside=self.paths.folder / f"{file.path.stem}.uncommitted.jsonl")
         self._writer = Writer(self._writing, self._files, self.paths.ledger, self._give_back)
         stack.callback(self._writer.close)
 
@@ -124,11 +126,15 @@ class Ledger:
         return self._files[kind].read(offset, length), marks
 
     def marks(self) -> Iterator[tuple[int, bytes]]:
-        """(cell, eight bytes per row) of every block of rows."""
+        """(cell, eight bytes per row) of every block of rows, in the order of the cells."""
         return self._reading.marks()
 
+    def denied(self) -> Iterator[tuple[int, int]]:
+        """(mark, cell) of every row that a cell was refused because an earlier one has it."""
+        return self._reading.denied()
+
     async def denied_for(self, mark: int) -> list[int]:
-        """The cells that were refused a row because another cell has its like."""
+        """The finished cells that were refused a row with this mark."""
         await self.flushed()
         return self._reading.denied_for(mark)
 
@@ -149,15 +155,29 @@ class Ledger:
         """The disk was full: what was at hand went into the reserve, and the run is to stop."""
         return self._writer.full
 
+    @property
+    def failed(self) -> bool:
+        """Nothing can be recorded any more; `flushed` raises why."""
+        return self._writer.failure is not None
+
     def add_call(self, call: CallRecord, begun: CellRecord | None = None) -> None:
         """Record an answered call, before anything is made of it; with a cell's first, that the cell is begun."""
         self._writer.check()
         self._writer.put_call(call, begun)
 
-    def finish_cell(self, cell: CellRecord, blocks: Iterable[BlockRecord], *, replace: bool) -> None:
-        """Record a cell's end with its blocks; with `replace`, instead of the blocks it had."""
+    def finish_cell(
+        self, cell: CellRecord, blocks: Iterable[BlockRecord], denied: Iterable[int] = (), *, replace: bool
+    ) -> None:
+        """Record a cell's end.
+
+        Args:
+            cell: its record.
+            blocks: its lines.
+            denied: the marks of rows that it was refused because an earlier cell has them.
+            replace: all this comes instead of what the cell had.
+        """
         self._writer.check()
-        self._writer.put_cell(cell, blocks, replace=replace)
+        self._writer.put_cell(cell, blocks, denied, replace=replace)
 
     def reopen(self, cell: int) -> None:
         """Record that a finished cell is to be worked on again."""
@@ -167,17 +187,23 @@ class Ledger:
         """Record that a cell was refused a row with this mark."""
         self._writer.put_denied(mark, cell)
 
-    def extend(self, plan: Plan) -> None:
-        """Renumber the cells by a longer plan; before any cell is worked on.
+    def adopt(self, plan: Plan | None, reopened: Sequence[CellStatus], **meta: Any) -> None:
+        """Bring the ledger to another configuration, all of it or nothing; before any cell is worked on.
+
+        Args:
+            plan: a longer plan to number the cells by, or None if the plan is the same.
+            reopened: cells of these statuses are to be worked on again, from their stored answers.
+            meta: facts of the run itself, its fingerprint among them.
 
         Raises:
             NotAnExtensionError: the plan lacks a cell, or lowers a count; the ledger is as before.
         """
-        extend(self._writing.connection, plan)
-
-    def reopen_all(self) -> None:
-        """Have every cell worked on again from its stored answers; before any cell is worked on."""
-        self._writing.reopen_all()
+        with transaction(self._writing.connection) as connection:
+            if plan is not None:
+                extend(connection, plan)
+            self._writing.reopen_all(reopened)
+            self._writing.set_meta(meta.items())
+        self.meta.update(meta)
 
     def set_meta(self, **values: Any) -> None:
         """Record facts of the run itself."""
@@ -197,54 +223,57 @@ class Ledger:
         between the two, with the note that the rename is due; a kill at any instant leaves one of the two states,
         and `_recover_order` carries the rename out.
         """
-        for kind, file in self._files.items():
-            if self._reading.in_order(kind, file.length):
-                continue
-            target = self._sorted(file.path)
+        try:
+            for kind, file in self._files.items():
+                if not self._reading.in_order(kind, file.length):
+                    self._sort(kind, file)
+        except OSError as exc:
+            raise storage_error(exc, Path(exc.filename or self.paths.rows)) from exc
+
+    def _sort(self, kind: Kind, file: BlockFile) -> None:
+        target = _sorted(file.path)
+        try:
             length, crc = file.copy(self._reading.pieces(kind), target)
-            name = kind.name.lower()
-            connection = self._writing.connection
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute(
-                "UPDATE blocks SET offset = placed.at FROM (SELECT cell, sum(length) OVER "
-                "(ORDER BY cell ROWS UNBOUNDED PRECEDING) - length AS at FROM blocks WHERE kind = ?1) AS placed "
-                "WHERE blocks.kind = ?1 AND blocks.cell = placed.cell",
-                (int(kind),),
-            )
-            self._writing.set_meta([(f"{name}_length", length), (f"{name}_crc", crc), (f"{name}_rename", 1)])
-            connection.execute("COMMIT")
-            file.close()
-            self._rename(kind, file.path, connection)
-            file.length, file.crc = length, crc
-            file.open(stopped_cleanly=True, aside=file.path)
+            sync_folder(target.parent)
+            with transaction(self._writing.connection):
+                self._writing.close_ranks(kind)
+                name = kind.name.lower()
+                self._writing.set_meta([(f"{name}_length", length), (f"{name}_crc", crc), (f"{name}_rename", 1)])
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+        file.close()
+        self._rename(kind, file.path)
+        file.length, file.crc = length, crc
+        file.open(stopped_cleanly=True, aside=file.path)
 
     def _recover_order(self) -> None:
         for kind in Kind:
+            path = self._path(kind)
             if self.meta.get(f"{kind.name.lower()}_rename"):
-                path = self.paths.rows if kind is Kind.ROWS else self.paths.rejected
-                self._rename(kind, path, self._writing.connection)
+                self._rename(kind, path)
+            else:
+                _sorted(path).unlink(missing_ok=True)
 
-    def _rename(self, kind: Kind, path: Path, connection: sqlite3.Connection) -> None:
-        source = self._sorted(path)
+    def _rename(self, kind: Kind, path: Path) -> None:
+        source = _sorted(path)
         if source.exists():
             os.replace(source, path)  # noqa: PTH105  # the one call whose atomicity is documented for every system
             sync_folder(path.parent)
-        connection.execute("INSERT OR REPLACE INTO meta VALUES (?, 0)", (f"{kind.name.lower()}_rename",))
-
-    def _sorted(self, path: Path) -> Path:
-        return path.with_name(f".{path.name}.sorted")
+        self._writing.set_meta([(f"{kind.name.lower()}_rename", 0)])
 
     # -- files ---------------------------------------------------------------------------------------------------------
 
+    def _path(self, kind: Kind) -> Path:
+        # Where a link leads: a rename onto the link itself would put a file in its place.
+        return self.paths.rows.resolve() if kind is Kind.ROWS else self.paths.rejected
+
     def _file(self, kind: Kind) -> BlockFile:
         name = kind.name.lower()
-        path = self.paths.rows if kind is Kind.ROWS else self.paths.rejected
-        return BlockFile(path, int(self.meta.get(f"{name}_length", 0)), int(self.meta.get(f"{name}_crc", 0)))
-
-    def _reserve(self) -> None:
-        reserve = self.paths.reserve
-        if not reserve.exists() or reserve.stat().st_size < _RESERVE:
-            reserve.write_bytes(os.urandom(4096) * (_RESERVE // 4096))
+        length, crc = self.meta.get(f"{name}_length", 0), self.meta.get(f"{name}_crc", 0)
+        if not isinstance(length, int) or not isinstance(crc, int):
+            raise damaged(self.paths.ledger, ValueError(f"{name}: a length of {length!r}, a checksum of {crc!r}"))
+        return BlockFile(self._path(kind), length, crc)
 
     def _give_back(self) -> bool:
         try:
@@ -254,6 +283,6 @@ class Ledger:
         return True
 
 
-def to_json(value: Any) -> str:
-    """JSON for a column of the ledger: sorted keys, readable with any SQLite tool."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+def _sorted(path: Path) -> Path:
+    """Where a file is written anew in order: beside it, since only within one file system a rename is atomic."""
+    return path.with_name(f".{path.name}.sorted")

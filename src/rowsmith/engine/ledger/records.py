@@ -77,7 +77,8 @@ class BlockRecord(NamedTuple):
         cell: the cell's number.
         data: the lines, each ending in a line feed.
         rows: how many lines.
-        marks: eight bytes per row, the row's fingerprint for finding duplicates.
+        marks: eight bytes per row, by which the same texts are known; then, where near duplicates are looked for,
+            the signature of each row.
     """
 
     kind: int

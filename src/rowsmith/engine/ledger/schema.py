@@ -28,6 +28,7 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (kind, cell)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE denied (mark INTEGER NOT NULL, cell INTEGER NOT NULL, PRIMARY KEY (mark, cell)) STRICT, WITHOUT ROWID;
+    CREATE INDEX denied_by_cell ON denied (cell);
     CREATE TABLE spend (
         day TEXT NOT NULL, model TEXT NOT NULL, role TEXT NOT NULL,
         calls INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ _SIZES = (256, 64, 16, 4, 1)
 """Rows of one INSERT. Python's sqlite3 gives the interpreter's lock back and takes it again at every step, which the
 event loop's thread pays for with each; a statement of many rows is one step."""
 _CHECKED_WHOLE = 32 << 20
+_STORAGE = frozenset(
+    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
+)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -28,28 +32,79 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     if sqlite3.sqlite_version_info < (3, 37):
         raise LedgerError(f"Rowsmith needs SQLite 3.37 or later; this Python has {sqlite3.sqlite_version}")
+    connection = _opened(path)
     try:
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         _check(connection, path)
-        # FULL makes each commit reach the disk; the journal is folded back every 16 MiB instead of every 4.
-        connection.executescript(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4096;"
-            "PRAGMA cache_size = -8192;"
-        )
+        _set_up(connection)
         migrate(connection)
-    except sqlite3.OperationalError as exc:
-        raise StorageError(f"cannot open the ledger {path}: {exc}") from exc
-    except sqlite3.DatabaseError as exc:
-        raise damaged(path, exc) from exc
+    except sqlite3.Error as exc:
+        connection.close()
+        raise explained(path, exc) from exc
+    except LedgerError:
+        connection.close()
+        raise
     return connection
 
 
+def connect_again(path: Path) -> sqlite3.Connection:
+    """Another connection to a ledger that `connect` has opened."""
+    connection = _opened(path)
+    _set_up(connection)
+    return connection
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+    except sqlite3.Error as exc:
+        raise explained(path, exc) from exc
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    # FULL makes each commit reach the disk; the journal is folded back every 16 MiB instead of every 4.
+    connection.executescript(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4096;"
+        "PRAGMA cache_size = -4096;"
+    )
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All or nothing of what is done inside."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
 def damaged(path: Path, exc: BaseException) -> LedgerError:
-    """The error for a ledger that SQLite cannot read."""
+    """The error for a ledger that cannot be read."""
     return LedgerError(
         f"the ledger {path} is damaged or not SQLite ({exc}). The rows file beside it is untouched. "
         "Restore the ledger from a copy, or move both away (or use fresh=True, --fresh) to start anew."
     )
+
+
+def explained(path: Path, exc: sqlite3.Error) -> LedgerError | StorageError:
+    """What SQLite reports, as one of our errors: damage, or a file that cannot be written for now."""
+    code = primary_code(exc)
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StorageError(f"another program holds the ledger {path} ({exc}). Close it, and run the same again.")
+    if code in _STORAGE:
+        return StorageError(
+            f"cannot read or write the ledger {path}: {exc}. What was made before is kept; "
+            "make room (or mend the permissions) and run the same command again to go on."
+        )
+    return damaged(path, exc)
+
+
+def primary_code(exc: sqlite3.Error) -> int:
+    """SQLite's own number of an error, without its details; 0 where Python found it itself."""
+    return int(getattr(exc, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
@@ -97,8 +152,13 @@ class Store:
         )
 
     def drop_blocks(self, cells: Iterable[int]) -> None:
-        """Forget the blocks of cells, in both files; their bytes are dropped when the file is put in order."""
-        self.connection.executemany("DELETE FROM blocks WHERE kind IN (0, 1) AND cell = ?", ((cell,) for cell in cells))
+        """Forget the blocks of cells, in both files, and what they were refused.
+
+        The bytes are dropped when the file is put in order.
+        """
+        numbers = [(cell,) for cell in cells]
+        self.connection.executemany("DELETE FROM blocks WHERE kind IN (0, 1) AND cell = ?", numbers)
+        self.connection.executemany("DELETE FROM denied WHERE cell = ?", numbers)
 
     def put_cells(self, cells: Iterable[CellRecord]) -> None:
         self._insert("INSERT OR REPLACE INTO cells (cell, key, status, wants, rows, reasons)", list(cells))
@@ -177,8 +237,10 @@ class Store:
         return self.connection.execute("SELECT 1 FROM cells WHERE cell = ?", (cell,)).fetchone() is not None
 
     def marks(self) -> Iterator[tuple[int, bytes]]:
-        """(cell, marks) of every block of rows."""
-        cursor = self.connection.execute("SELECT cell, marks FROM blocks WHERE kind = ?", (int(Kind.ROWS),))
+        """(cell, marks) of every block of rows, in the order of the cells."""
+        cursor = self.connection.execute(
+            "SELECT cell, marks FROM blocks WHERE kind = ? ORDER BY cell", (int(Kind.ROWS),)
+        )
         while chunk := cursor.fetchmany(4096):
             yield from chunk
 
@@ -193,9 +255,20 @@ class Store:
         (count,) = self.connection.execute(f"SELECT count(*) FROM cells WHERE status IN ({marks})").fetchone()  # noqa: S608  # numbers
         return int(count)
 
-    def reopen_all(self) -> None:
-        """Have every cell worked on again, from its stored answers."""
-        self.connection.execute("UPDATE cells SET status = ?", (CellStatus.OPEN,))
+    def reopen_all(self, statuses: Iterable[CellStatus]) -> None:
+        """Have every cell of these statuses worked on again, from its stored answers."""
+        self.connection.executemany(
+            "UPDATE cells SET status = ? WHERE status = ?", [(int(CellStatus.OPEN), int(status)) for status in statuses]
+        )
+
+    def close_ranks(self, kind: Kind) -> None:
+        """Have the blocks of a file follow one another in plan order, as its sorted copy has them."""
+        self.connection.execute(
+            "UPDATE blocks SET offset = placed.at FROM (SELECT cell, sum(length) OVER "
+            "(ORDER BY cell ROWS UNBOUNDED PRECEDING) - length AS at FROM blocks WHERE kind = ?1) AS placed "
+            "WHERE blocks.kind = ?1 AND blocks.cell = placed.cell",
+            (int(kind),),
+        )
 
     def lacking(self) -> Iterator[CellRecord]:
         """The finished cells that have fewer rows than they should."""
@@ -209,6 +282,27 @@ class Store:
     def spend(self) -> list[tuple[Any, ...]]:
         """(day, model, role, calls, input, output, cached, reasoning tokens, cost, unpriced), per day."""
         return self.connection.execute("SELECT * FROM spend ORDER BY day, model, role").fetchall()
+
+    def unpriced(self) -> Iterator[tuple[str, int, int, int]]:
+        """(model, input, output, cached tokens) of every call whose price was not known."""
+        cursor = self.connection.execute(
+            "SELECT model, input_tokens, output_tokens, cached_tokens FROM calls WHERE cost IS NULL"
+        )
+        while chunk := cursor.fetchmany(4096):
+            yield from chunk
+
+    def calls_on(self, day: str, model: str) -> int:
+        """Calls answered by a model on a day (UTC, `2026-01-31`)."""
+        (calls,) = self.connection.execute(
+            "SELECT coalesce(sum(calls), 0) FROM spend WHERE day = ? AND model = ?", (day, model)
+        ).fetchone()
+        return int(calls)
+
+    def denied(self) -> Iterator[tuple[int, int]]:
+        """(mark, cell) pairs: the cell was refused a row because another has it."""
+        cursor = self.connection.execute("SELECT mark, cell FROM denied")
+        while chunk := cursor.fetchmany(4096):
+            yield from chunk
 
     def denied_for(self, mark: int) -> list[int]:
         found = self.connection.execute("SELECT cell FROM denied WHERE mark = ? ORDER BY cell", (mark,))

@@ -9,6 +9,7 @@ is cut off by the next start.
 from __future__ import annotations
 
 import asyncio
+import errno
 import sqlite3
 import threading
 import time
@@ -19,8 +20,7 @@ from typing import Any
 
 from rowsmith.engine.ledger.files import BlockFile, storage_error
 from rowsmith.engine.ledger.records import BlockRecord, CallRecord, CellRecord, Kind
-from rowsmith.engine.ledger.store import Store, damaged
-from rowsmith.errors import StorageError
+from rowsmith.engine.ledger.store import Store, explained, primary_code, transaction
 
 DELAY = 0.02
 """Seconds that a record waits for company. With the commit itself it stays under the 50 ms that are promised."""
@@ -80,20 +80,29 @@ class Writer:
     def put_call(self, call: CallRecord, begun: CellRecord | None) -> None:
         """An answered call; with a cell's first, that the cell is begun."""
         with self._lock:
-            self._group.calls.append(call)
+            # In this order: a second Ctrl-C may come between any two lines, and a call must not be without its cell.
             if begun is not None:
                 self._group.cells[begun.cell] = begun
+            self._group.calls.append(call)
             self._rouse()
 
-    def put_cell(self, cell: CellRecord, blocks: Iterable[BlockRecord], *, replace: bool) -> None:
-        """A cell's end with its blocks, in one group; with `replace`, instead of the blocks it had."""
+    def put_cell(
+        self, cell: CellRecord, blocks: Iterable[BlockRecord], denied: Iterable[int], *, replace: bool
+    ) -> None:
+        """A cell's end with its blocks and the marks it was refused, in one group.
+
+        With `replace` they come instead of those it had.
+        """
         with self._lock:
+            group, number = self._group, cell.cell
             if replace:
-                self._group.dropped.append(cell.cell)
-                self._group.blocks = [block for block in self._group.blocks if block.cell != cell.cell]
-            self._group.blocks.extend(blocks)
-            self._group.cells[cell.cell] = cell
-            self._group.reopened.pop(cell.cell, None)
+                group.dropped.append(number)
+                group.blocks = [block for block in group.blocks if block.cell != number]
+                group.denied = [one for one in group.denied if one[1] != number]
+            group.blocks.extend(blocks)
+            group.denied.extend([(mark, number) for mark in denied])
+            group.cells[number] = cell
+            group.reopened.pop(number, None)
             self._rouse()
 
     def put_reopened(self, cell: int) -> None:
@@ -173,59 +182,54 @@ class Writer:
         try:
             try:
                 self._commit(group)
-            except (OSError, sqlite3.OperationalError):
-                if not self._make_room():
+            except (OSError, sqlite3.Error) as exc:
+                if not _no_room(exc) or not self._make_room():
                     raise
                 self.full = True
                 self._commit(group)
         except OSError as exc:
             self.failure = storage_error(exc, Path(exc.filename or self._files[Kind.ROWS].path))
-        except sqlite3.OperationalError as exc:
-            self.failure = StorageError(
-                f"cannot write the ledger {self._path}: {exc}. What was made before is kept; "
-                "make room (or mend the permissions) and run the same command again to go on."
-            )
-        except sqlite3.DatabaseError as exc:
-            self.failure = damaged(self._path, exc)
+        except sqlite3.Error as exc:
+            self.failure = explained(self._path, exc)
         except Exception as exc:  # a bug of ours: it must reach the run, which would else wait for ever
             self.failure = exc
 
     def _commit(self, group: Group) -> None:
-        store, connection = self._store, self._store.connection
         before = {kind: (file.length, file.crc) for kind, file in self._files.items()}
-        connection.execute("BEGIN IMMEDIATE")
         try:
-            placed = self._append(group.blocks)
-            if group.calls:
-                store.add_calls(group.calls)
-                store.add_spend(_spend(group.calls))
-            if group.dropped:
-                store.drop_blocks(group.dropped)
-            if placed:
-                store.add_blocks(placed)
-            if group.cells:
-                store.put_cells(group.cells.values())
-            if group.reopened:
-                store.reopen_cells(group.reopened)
-            if group.denied:
-                store.add_denied(group.denied)
-            lengths = [
-                (f"{kind.name.lower()}_{what}", value)
-                for kind, file in self._files.items()
-                if (file.length, file.crc) != before[kind]
-                for what, value in (("length", file.length), ("crc", file.crc))
-            ]
-            store.set_meta([*lengths, *group.meta.items()])
-            connection.execute("COMMIT")
+            with transaction(self._store.connection):
+                self._write(group, before)
         except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
             for kind, file in self._files.items():
                 length, crc = before[kind]
                 if file.length != length:
                     file.cut(length)
                     file.length, file.crc = length, crc
             raise
+
+    def _write(self, group: Group, before: dict[Kind, tuple[int, int]]) -> None:
+        store = self._store
+        placed = self._append(group.blocks)
+        if group.calls:
+            store.add_calls(group.calls)
+            store.add_spend(_spend(group.calls))
+        if group.dropped:
+            store.drop_blocks(group.dropped)
+        if placed:
+            store.add_blocks(placed)
+        if group.cells:
+            store.put_cells(group.cells.values())
+        if group.reopened:
+            store.reopen_cells(group.reopened)
+        if group.denied:
+            store.add_denied(group.denied)
+        lengths = [
+            (f"{kind.name.lower()}_{what}", value)
+            for kind, file in self._files.items()
+            if (file.length, file.crc) != before[kind]
+            for what, value in (("length", file.length), ("crc", file.crc))
+        ]
+        store.set_meta([*lengths, *group.meta.items()])
 
     def _append(self, blocks: list[BlockRecord]) -> list[tuple[BlockRecord, int]]:
         placed: list[tuple[BlockRecord, int]] = []
@@ -239,6 +243,13 @@ class Writer:
                 offset += len(block.data)
             file.append(b"".join([block.data for block in mine]))
         return placed
+
+
+def _no_room(exc: OSError | sqlite3.Error) -> bool:
+    """Whether an error may go away when room is made; SQLite calls many a failed write by one name."""
+    if isinstance(exc, OSError):
+        return exc.errno in (errno.ENOSPC, errno.EDQUOT)
+    return primary_code(exc) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 def _settle(done: asyncio.Future[None]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,7 @@ class OfflineProvider:
         ConfigError: another `model_id`, or a negative time.
     """
 
-    model_id: str = "offline"
+    model_id: str = field(default="offline", kw_only=False)
     latency: float = 0.0
     timeout: float = 60.0
 

@@ -84,23 +84,22 @@ def mend(text: str) -> str | None:
         return None
     from json_repair import repair_json
 
-    try:
-        guess: Any = repair_json(text, return_objects=True, skip_json_loads=True)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(guess, dict | list) or not _Proof(text).holds_for(guess):
-        return None
-    try:
-        return json.dumps(guess, allow_nan=False)
-    except ValueError:
-        return None
+    proof = _Proof(text)
+    for form in dict.fromkeys((tidy(text), text)):
+        try:
+            guess: Any = repair_json(form, return_objects=True, skip_json_loads=True)
+            if isinstance(guess, dict | list) and proof.holds_for(guess):
+                return json.dumps(guess, allow_nan=False)
+        except (ValueError, RecursionError):
+            continue
+    return None
 
 
 def _depth(text: str) -> int:
-    """At least how deep the brackets go, those in strings counted too: a bound for what recurses over them."""
+    """How deep the brackets go, taking those in strings for brackets too."""
     deepest = depth = 0
     for mark in re.finditer(r"[{}\[\]()]", text):
-        depth += 1 if mark[0] in "{[(" else -1
+        depth = depth + 1 if mark[0] in "{[(" else max(0, depth - 1)
         deepest = max(deepest, depth)
     return deepest
 
@@ -123,6 +122,7 @@ class _Proof:
         self._at = 0
 
     def holds_for(self, guess: Any) -> bool:
+        self._at = 0
         return self._value(guess) and self._skip() == len(self._text)
 
     def _skip(self) -> int:
@@ -209,10 +209,12 @@ def _unescaped(text: str, at: int) -> tuple[str | None, int]:
 
 def _reads_as(bare: str, value: Any) -> bool:
     """Does a word without quotes mean this value and no other?"""
+    if bare.lower() in _WORDS:
+        return _WORDS[bare.lower()] is value
     if isinstance(value, str):
         return bare == value
     if value is None or isinstance(value, bool):
-        return bare.lower() in _WORDS and _WORDS[bare.lower()] is value
+        return False
     if isinstance(value, int):
         return bare == str(value)
     try:

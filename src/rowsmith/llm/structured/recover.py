@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -102,11 +102,15 @@ def _whole_end(text: str, region: Region) -> int:
     return max(text.rfind("}"), text.rfind("]")) + 1
 
 
-def _inside_string(text: str, parts: list[Region]) -> str:
+def _is_cut(completion: Completion, text: str, last: Region) -> bool:
+    return not last.closed and (completion.finish is Finish.LENGTH or is_cut(text, last))
+
+
+def _inside_string(text: str, parts: list[Region], names: Collection[str]) -> str:
     """The list itself, where an answer has it as a string: `{"entries": "[...]"}`."""
     if len(parts) == 1 and text[parts[0].start] == "{":
         inside = members(text, parts[0])
-        if len(inside) == 1:
+        if len(inside) == 1 and inside[0].key not in names:
             value = text[inside[0].value.start : inside[0].value.end]
             return decoded if (decoded := _once_decoded(value)) != value else text
     return text
@@ -123,14 +127,15 @@ def recover_one(shape: Shape[M], completion: Completion) -> Reading[M]:
     found = regions(text)
     patience = Patience()
     problem = ""
-    cut = bool(found) and not found[-1].closed and (completion.finish is Finish.LENGTH or is_cut(text, found[-1]))
-    for region in reversed(found[:-1] if cut else found):
+    if found and _is_cut(completion, text, found[-1]):
+        return Reading(None, Outcome.CUT_OFF, CUT_OFF)
+    for region in reversed(found):
         part = text[region.start : _whole_end(text, region)]
         try:
             return Reading(shape.read(part, patience), Outcome.OK)
         except (NotJSONError, UnfitError) as error:
             problem = problem or (str(error) if part[1:-1].strip() else EMPTY)
-    if cut or (found and not found[-1].closed and not found[-1].in_string):
+    if found and not found[-1].closed and not found[-1].in_string:
         return Reading(None, Outcome.CUT_OFF, CUT_OFF)
     if not found:
         try:
@@ -164,10 +169,10 @@ def recover_list(shape: Shape[M], completion: Completion) -> ListReading[M]:
     parts = regions(text)
     if not parts:
         return ListReading([], [], *_without_json(completion, text))
-    inner = _inside_string(text, parts)
+    inner = _inside_string(text, parts, shape.names)
     if inner is not text:
         text, parts = inner, regions(inner)
-    found = _Search(shape, text, at_limit=completion.finish is Finish.LENGTH).search(parts)
+    found = _Search(shape, completion, text).search(parts)
     if found.cut:
         return ListReading(found.good, found.bad, Outcome.CUT_OFF, CUT_OFF)
     if found.good:
@@ -180,15 +185,17 @@ def recover_list(shape: Shape[M], completion: Completion) -> ListReading[M]:
 class _Search(Generic[M]):
     """The entries of one text."""
 
-    def __init__(self, shape: Shape[M], text: str, *, at_limit: bool) -> None:
+    def __init__(self, shape: Shape[M], completion: Completion, text: str) -> None:
         self._shape = shape
+        self._completion = completion
         self._text = text
-        self._at_limit = at_limit
         self._patience = Patience()
 
     def search(self, parts: list[Region]) -> _Found[M]:
         """The last list in the text, joined with those right before it; without a useful list, the text's objects."""
         lists = [(part, where) for part in parts if (where := self._list_in(self._text, part)) is not None]
+        own = {part for part, _ in lists}
+        cut = parts[-1] not in own and _is_cut(self._completion, self._text, parts[-1])
         useless: _Found[M] | None = None
         last = len(lists)
         while last:
@@ -196,27 +203,25 @@ class _Search(Generic[M]):
             while first and self._adjoin(lists[first - 1][0], lists[first][0]):
                 first -= 1
             found = self._joined(self._list(*one) for one in lists[first:last])
+            found.cut = found.cut or cut
             if found.good or found.cut:
                 return found
             useless = useless or found
             last = first
-        own = {part for part, _ in lists}
-        objects = self._objects([part for part in parts if part not in own])
+        objects = self._objects([part for part in parts if part not in own and (part.closed or not cut)])
+        objects.cut = cut
         return objects if useless is None or objects.good or objects.cut else useless
 
     def _adjoin(self, before: Region, after: Region) -> bool:
         return _BETWEEN_REGIONS.fullmatch(self._text, before.end, after.start) is not None
 
     def _objects(self, parts: list[Region]) -> _Found[M]:
-        cut = bool(parts) and not parts[-1].closed and (self._at_limit or is_cut(self._text, parts[-1]))
         places = [
             Piece(part.start, _whole_end(self._text, part), complete=True)
             for part in parts
-            if (part.closed or not cut) and self._text[part.start + 1 : part.end - 1].strip()
+            if self._text[part.start + 1 : part.end - 1].strip()
         ]
-        found = self._read(self._text, places)
-        found.cut = cut
-        return found
+        return self._read(self._text, places)
 
     def _list_in(self, text: str, region: Region, depth: int = 0) -> Region | None:
         """The array that holds the entries of a region, or None if the region is an entry itself."""
@@ -241,7 +246,8 @@ class _Search(Generic[M]):
 
     def _list(self, region: Region, array: Region) -> _Found[M]:
         first = self._elements(self._text, region, array)
-        if not first.broken or self._at_limit or not (region.closed or not is_cut(self._text, region)):
+        at_limit = self._completion.finish is Finish.LENGTH
+        if not first.broken or at_limit or _is_cut(self._completion, self._text, region):
             return first
         best = self._again(self._text[region.start : _whole_end(self._text, region)], array, first)
         if best is first and array.in_string:

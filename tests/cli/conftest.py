@@ -1,0 +1,107 @@
+"""Runs the real command in processes of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rowsmith.testing import Call, ScriptedServer
+from rowsmith.testing.answers import default_answer
+
+COMMAND = (sys.executable, "-m", "rowsmith.cli")
+SECONDS = 60
+
+CLASSIFICATION = """\
+dataset: classification
+output_file: rows.jsonl
+classes:
+  - {name: positive, description: Text expressing positive emotions}
+  - {name: negative, description: Text expressing negative emotions}
+languages: {en: English, fr: French}
+num_samples_per_prompt: 5
+"""
+"""Two classes in two languages: 4 cells, 20 rows, and no model."""
+
+
+class Cli:
+    """The command in a folder, with an environment without keys, models or colours."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.env = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9", "COLUMNS": "100", "TERM": "xterm-256color"}
+        self.started: list[subprocess.Popen[str]] = []
+
+    def __call__(self, *arguments: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run to the end."""
+        return subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=cwd or self.folder,
+            env={**self.env, **env},
+            capture_output=True,
+            encoding="utf-8",
+            stdin=subprocess.DEVNULL,
+            timeout=SECONDS,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Run until it ends or the test does."""
+        process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=self.folder,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        self.started.append(process)
+        return process
+
+    def write(self, text: str, name: str = "job.yaml") -> Path:
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Iterator[Cli]:
+    command = Cli(tmp_path)
+    yield command
+    for process in command.started:
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+        process.communicate()
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """(exit code, stdout, stderr) of a process, waited for."""
+    out, err = process.communicate(timeout=SECONDS)
+    return process.returncode, out, err
+
+
+def until(condition: Callable[[], Any], what: str) -> None:
+    """Wait until something is so."""
+    for _ in range(3000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"not within 30 s: {what}")
+
+
+def never_the_same(call: Call) -> str:
+    """An answer that no other call gets, so that no row is a duplicate."""
+    return default_answer(call, question=b"%d" % call.number)
+
+
+def with_server(server: ScriptedServer, *models: str, more: Sequence[str] = ()) -> str:
+    """The classification with models of a scripted server."""
+    lines = [f'  - {{model: openai/{model}, api_base: "{server.base_url}"}}' for model in models or ("scripted",)]
+    return "\n".join([CLASSIFICATION + "llms:", *lines, *more, ""])
