@@ -40,7 +40,7 @@ GROWTHS: dict[str, tuple[dict[str, Any], int, int]] = {
     "a language": ({"languages": {"en": "English", "fr": "French"}}, 4, 40),
     "a placeholder's value": ({"expansion": tones("dry", "warm", "odd")}, 2, 30),
     "a template": ({"prompts": None}, 0, 0),
-    "a higher target": ({"target_rows": 25}, 1, 25),
+    "a higher target": ({"target_rows": 25}, 4, 25),
     "both a class and a higher count": ({"classes": classes("a", "good", "bad"), "num_samples_per_prompt": 6}, 6, 36),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -26,6 +26,19 @@ class Work(Protocol):
 
     async def carry_out(self, cell: Cell, *, known: bool) -> None:
         """Do it with a cell, of which the ledger has something if it is `known`."""
+
+
+@dataclass(slots=True)
+class UnderWay:
+    """A cell that is being worked on.
+
+    Attributes:
+        again: what it was refused or had has changed hands meanwhile: it must be worked on once more.
+        denied: marks of rows that it was refused so far.
+    """
+
+    again: bool = False
+    denied: Set[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -83,14 +96,13 @@ class CellWork:
         self._max_rounds = max_rounds
         self._reopen = reopen
         self._gates = tuple(recipe.gates)
-        self._under_way: dict[int, bool] = {}
-        """The cells being worked on, and whether they lost a row meanwhile and must be worked on once more."""
+        self._under_way: dict[int, UnderWay] = {}
         self.claims: Claims | None = None
 
     def displaced(self, number: int) -> None:
         """A cell lost a row to an earlier one."""
         if number in self._under_way:
-            self._under_way[number] = True
+            self._under_way[number].again = True
         else:
             self._ledger.reopen(number)
             self._reopen(number)
@@ -108,14 +120,17 @@ class CellWork:
         """
         number = cell.number
         if number in self._under_way:
-            self._under_way[number] = True
+            self._under_way[number].again = True
             return
-        self._under_way[number] = False
+        self._under_way[number] = UnderWay()
         try:
             history, sieve = await self._until_settled(cell, known)
         finally:
             del self._under_way[number]
-        for mark in self._released(cell, history, sieve):
+        released = self._released(cell, history, sieve)
+        for one in self._under_way.values():
+            one.again = one.again or not one.denied.isdisjoint(released)
+        for mark in released:
             for other in await self._ledger.denied_for(mark):
                 self.displaced(other)
 
@@ -136,9 +151,9 @@ class CellWork:
         if history.counted:
             self._emit(RowsWithdrawn(cell, history.counted))
         while True:
-            self._under_way[number] = False
+            self._under_way[number].again = False
             sieve, status = await self._attempt(cell, history)
-            if not self._under_way[number]:
+            if not self._under_way[number].again:
                 self._record(cell, history, sieve, status)
                 return history, sieve
             self._emit(RowsWithdrawn(cell, len(sieve.lines)))
@@ -148,6 +163,8 @@ class CellWork:
 
     async def _attempt(self, cell: Cell, history: History) -> tuple[Sieve, CellStatus]:
         sieve = Sieve(cell, self._gates, self._recipe.text_fields, self.claims, self._emit)
+        if cell.number in self._under_way:
+            self._under_way[cell.number].denied = sieve.denied
         begun = None if history.known else CellRecord(cell.number, cell.key, CellStatus.OPEN, str(cell.want), 0, None)
         file = CallFile(history.calls, begun)
         context = Context(
@@ -176,7 +193,7 @@ class CellWork:
         rows, marks = self._ledger.block_of(number, Kind.ROWS)
         rejected, _ = self._ledger.block_of(number, Kind.REJECTED)
         counted = record.rows if record else 0
-        return History(True, wants, counted, calls, rows, rejected, marks, set(unpacked(marks, rows.count(b"\n"))))
+        return History(True, wants, counted, calls, rows, rejected, marks, set(unpacked(marks)))
 
     def _record(self, cell: Cell, history: History, sieve: Sieve, status: CellStatus) -> None:
         rows, rejected = b"".join(sieve.lines), b"".join(sieve.rejected)
@@ -191,7 +208,8 @@ class CellWork:
             blocks.append(BlockRecord(int(Kind.ROWS), cell.number, rows, len(sieve.lines), marks))
         if rejected and not unchanged:
             blocks.append(BlockRecord(int(Kind.REJECTED), cell.number, rejected, len(sieve.rejected), b""))
-        self._ledger.finish_cell(record, blocks, replace=history.known and not unchanged)
+        denied = () if unchanged else sieve.denied
+        self._ledger.finish_cell(record, blocks, denied, replace=history.known and not unchanged)
         self._emit(CellFinished(cell, status.name.lower(), len(sieve.lines)))
 
     def _released(self, cell: Cell, history: History, sieve: Sieve) -> list[int]:

@@ -3,10 +3,10 @@
 Two cells under way at once may make the same row, or nearly the same. If the first to come kept it, the dataset would
 depend on the concurrency and on the weather. So the owner of a row is the earliest cell on the plan's line: when that
 cell comes later, it takes the row, and the other cell is worked on again from its stored answers, now finding the row
-taken. A cell only ever yields to earlier cells, so this ends, and it ends where a run of one cell after the other would.
+taken. A cell only ever yields to earlier cells, so this ends, and ends where a run of one cell after the other would.
 
-A row's mark is bytes: eight that rows with the same texts share, and after them, where near duplicates are looked for,
-the signature of the texts.
+A row's mark is bytes: eight that rows with the same texts share, its exact mark; and after them, where near duplicates
+are looked for, the signature of the texts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ EXACT = 8
 _LOADED_AT_ONCE = 1 << 14
 _DUPLICATE = Rejection("duplicate", "the same text exists already")
 _NEAR_DUPLICATE = Rejection("near_duplicate", "nearly the same text exists already")
-Block = tuple[int, int, bytes]
 
 
 class Claims:
@@ -36,24 +35,19 @@ class Claims:
     Args:
         seen: the table of exact marks.
         displace: called with the number of a cell that lost a row to an earlier one.
-        deny: called with an exact mark and the number of a cell that was refused a row because of it.
         near: the index of signatures; None if near duplicates are welcome.
     """
 
-    def __init__(
-        self,
-        seen: Seen,
-        displace: Callable[[int], None],
-        deny: Callable[[int, int], None],
-        near: NearIndex | None = None,
-    ) -> None:
+    def __init__(self, seen: Seen, displace: Callable[[int], None], near: NearIndex | None = None) -> None:
         self._seen = seen
         self._displace = displace
-        self._deny = deny
         self._near = near
 
-    def load(self, blocks: Iterable[Block]) -> None:
-        """Take up what the ledger says is owned: (cell, number of rows, their packed marks), earlier cells first."""
+    def load(self, blocks: Iterable[tuple[int, bytes]]) -> None:
+        """Take up what the ledger says is owned: (cell, its rows' packed marks).
+
+        After a kill two cells may have the same row: the later one lost it and has not been worked on again yet.
+        """
         chunks = self._load_exact(blocks)
         if self._near is None:
             for _ in chunks:
@@ -61,25 +55,32 @@ class Claims:
         else:
             self._near.load_many(chunk for chunk in chunks if chunk[0])
 
-    def _load_exact(self, blocks: Iterable[Block]) -> Iterator[tuple[bytes, array[int], array[int]]]:
+    def _load_exact(self, blocks: Iterable[tuple[int, bytes]]) -> Iterator[tuple[bytes, array[int], array[int]]]:
         """Take up exact marks, and pass on (signatures, marks, cells) of the rows of some blocks at a time.
 
-        Blocks of an earlier start that looked for no near duplicates have no signatures; their cells are all worked
-        on again, because the check is a new one.
+        What an earlier start made that looked for no near duplicates has no signatures; all its cells are worked on
+        again, because the check is a new one.
         """
-        for chunk, signed in _chunks(blocks):
-            cells = array("I", [cell for cell, rows, _ in chunk for _ in range(rows)])
-            marks = array("Q", b"".join([packed[: EXACT * rows] for _, rows, packed in chunk]))
+        for chunk, width in _chunks(blocks):
+            rows = [len(marks) // width for _, marks in chunk]
+            cells = array("I", [cell for (cell, _), count in zip(chunk, rows, strict=True) for _ in range(count)])
+            sides = [_sides(marks, count) for (_, marks), count in zip(chunk, rows, strict=True)]
+            numbers = array("Q", b"".join([exact for exact, _ in sides]))
             if sys.byteorder == "little":
-                marks.byteswap()
-            self._seen.load_many(marks, cells)
-            signatures = b"".join([packed[EXACT * rows :] for _, rows, packed in chunk]) if signed else b""
-            yield signatures, marks, cells
+                numbers.byteswap()
+            self._seen.load_many(numbers, cells)
+            yield b"".join([signatures for _, signatures in sides]), numbers, cells
 
-    def denied(self, exact: int, cell: int) -> bool:
-        """Whether an earlier cell owns a mark, so that a cell was rightly refused a row because of it."""
-        owner = self._seen.owner(exact)
-        return owner is not None and owner < cell
+    def stale(self, denied: Iterable[tuple[int, int]]) -> Iterator[int]:
+        """The cells, of (mark, cell), that were refused a row because of one which no earlier cell has any more.
+
+        There are some if a run was killed after the earlier cell gave the row up and before they were told, or while
+        a cell that had claimed the row was still under way.
+        """
+        for exact, cell in denied:
+            owner = self._seen.owner(exact)
+            if owner is None or owner > cell:
+                yield cell
 
     def claim(self, holding: Holding, row: Row, fields: Sequence[str]) -> Rejection | None:
         """Claim a row for an attempt at a cell; None if it is the cell's now, else why not.
@@ -97,7 +98,7 @@ class Claims:
             return _DUPLICATE
         owner = self._seen.owner(number)
         if owner is not None and owner < cell:
-            self._deny(number, cell)
+            holding.denied.add(number)
             return _DUPLICATE
         losers = set() if owner is None or owner == cell else {owner}
         signature = b""
@@ -124,7 +125,7 @@ class Claims:
         """Whether one of the rows that are alike is an earlier cell's, or an earlier one of this attempt."""
         for owner, handle in alike:
             if owner < holding.cell:
-                self._deny(near.mark(handle), holding.cell)
+                holding.denied.add(near.mark(handle))
                 return True
             if handle in holding.handles:
                 return True
@@ -159,38 +160,55 @@ class Holding:
         cell: the cell's number.
         marks: of its rows, in their order.
         numbers: the exact parts of the marks, as numbers.
+        denied: the exact marks of earlier cells' rows because of which rows were refused.
         handles: its rows' entries in the index of signatures.
     """
 
     cell: int
     marks: list[bytes] = field(default_factory=list)
     numbers: set[int] = field(default_factory=set)
+    denied: set[int] = field(default_factory=set)
     handles: set[int] = field(default_factory=set)
 
 
 def packed(marks: Sequence[bytes]) -> bytes:
-    """The marks of a block's rows as the ledger keeps them: all exact parts, then all signatures."""
-    return b"".join([one[:EXACT] for one in marks] + [one[EXACT:] for one in marks])
+    """The marks of a block's rows as the ledger keeps them.
+
+    That is their exact parts; or a one, their exact parts, and their signatures. The length tells which.
+    """
+    exact = b"".join([mark[:EXACT] for mark in marks])
+    signatures = b"".join([mark[EXACT:] for mark in marks])
+    return b"\1" + exact + signatures if signatures else exact
 
 
-def unpacked(marks: bytes, rows: int) -> list[bytes]:
+def unpacked(marks: bytes) -> list[bytes]:
     """The marks of a block's rows."""
-    start, size = EXACT * rows, len(marks) // rows - EXACT if rows else 0
-    return [
-        marks[EXACT * row : EXACT * (row + 1)] + marks[start + size * row : start + size * (row + 1)]
-        for row in range(rows)
-    ]
+    rows = len(marks) // _width(marks)
+    exact, signatures = _sides(marks, rows)
+    size = len(signatures) // rows if rows else 0
+    return [exact[EXACT * row : EXACT * (row + 1)] + signatures[size * row : size * (row + 1)] for row in range(rows)]
 
 
-def _chunks(blocks: Iterable[Block]) -> Iterator[tuple[list[Block], bool]]:
-    """Blocks by the thousand, those with and those without signatures apart, and which of the two they are."""
-    plain: list[Block] = []
-    signed: list[Block] = []
+def _width(marks: bytes) -> int:
+    """Bytes of a row in packed marks."""
+    return EXACT + LANES if len(marks) % EXACT else EXACT
+
+
+def _sides(marks: bytes, rows: int) -> tuple[bytes, bytes]:
+    """(the exact parts, the signatures) of packed marks."""
+    start = len(marks) % EXACT
+    return marks[start : start + EXACT * rows], marks[start + EXACT * rows :]
+
+
+def _chunks(blocks: Iterable[tuple[int, bytes]]) -> Iterator[tuple[list[tuple[int, bytes]], int]]:
+    """Blocks by the thousand, those with and those without signatures apart, and the bytes of a row in them."""
+    groups: dict[int, list[tuple[int, bytes]]] = {EXACT: [], EXACT + LANES: []}
     for block in blocks:
-        group = signed if len(block[2]) == (EXACT + LANES) * block[1] else plain
+        width = _width(block[1])
+        group = groups[width]
         group.append(block)
         if len(group) == _LOADED_AT_ONCE:
-            yield group.copy(), group is signed
-            group.clear()
-    yield plain, False
-    yield signed, True
+            groups[width] = []
+            yield group, width
+    for width, group in groups.items():
+        yield group, width

@@ -35,6 +35,7 @@ from rowsmith.llm.limits import Limiter, Stopped
 from rowsmith.llm.prices import Prices
 from rowsmith.llm.structured.rungs import Rungs
 from rowsmith.llm.transport import Transport
+from rowsmith.quality.near import NearIndex
 from rowsmith.quality.seen import Seen
 
 _log = logging.getLogger(__name__)
@@ -250,13 +251,20 @@ class Run:
             reopen=lambda number: self._reopen(pending, number),
         )
         if self._recipe.unique:
-            work.claims = Claims(Seen(plan.total_rows), work.displaced, ledger.deny)
+            work.claims = Claims(Seen(plan.total_rows), work.displaced, self._near())
             work.claims.load(ledger.marks())
+            for number in () if ledger.was_finished else work.claims.stale(ledger.denied()):
+                ledger.reopen(number)
+            await ledger.flushed()
         settled = store.count(CellStatus.DONE, CellStatus.SHORT)
         pending = Pending(range(len(plan)), ledger.settled())
         known_before = settled < len(plan) and store.count(CellStatus.OPEN, CellStatus.FAILED) > 0
         known = store.is_known if known_before else _never
         await self._put_to_work(pending, work, ledger, known, len(plan) - settled)
+
+    def _near(self) -> NearIndex | None:
+        threshold = self._recipe.near_duplicates
+        return None if threshold is None else NearIndex(threshold, self.plan.total_rows)
 
     async def _put_to_work(
         self, pending: Pending, work: Work, ledger: Ledger, known: Callable[[int], bool], cells: int

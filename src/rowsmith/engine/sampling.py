@@ -23,6 +23,7 @@ from rowsmith.errors import ConfigError
 from rowsmith.llm.limits import Stopped
 from rowsmith.llm.values import Completion, Message
 from rowsmith.quality.gates import Row
+from rowsmith.quality.near import NearIndex
 from rowsmith.quality.seen import Seen
 
 if TYPE_CHECKING:
@@ -137,7 +138,9 @@ class Trials:
             self._recipe, witness, self._ledger, self.tell, max_rounds=self._recipe.max_rounds, reopen=_nothing
         )
         if self._recipe.unique:
-            work.claims = Claims(Seen(cell.want), _nothing, _nothing)
+            threshold = self._recipe.near_duplicates
+            near = None if threshold is None else NearIndex(threshold, cell.want)
+            work.claims = Claims(Seen(cell.want), _nothing, near)
         lines: Sequence[bytes] = ()
         try:
             lines = (await work.try_out(cell, known=known)).lines

@@ -50,6 +50,11 @@ class Sieve:
         """The marks of the accepted rows, in their order; none where duplicates are welcome."""
         return self._holding.marks
 
+    @property
+    def denied(self) -> set[int]:
+        """The marks of earlier cells' rows because of which rows were refused."""
+        return self._holding.denied
+
     def offer(self, row: Row, origin: dict[str, Any]) -> bool:
         """Let a row through the gates; says whether it was accepted."""
         for gate in self._gates:

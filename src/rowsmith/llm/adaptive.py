@@ -1,7 +1,7 @@
 """How many requests a service takes at once, found out by asking it.
 
 The room for requests in flight starts moderate and doubles round by round while the service answers more for it. A
-round is as many answers as there is room. What more in flight has brought is judged by answers per second, which is
+round is as many answers as there is room, all to requests that were sent in it. What more in flight has brought is judged by answers per second, which is
 requests in flight divided by their latency (Little's law): where latency grows as fast as the room, nothing is won.
 
 - Growing: double the room as long as that brings at least a quarter more answers.
@@ -29,6 +29,8 @@ _OWN = 10
 
 _ENOUGH = 16
 """Answers that a round has at least, so that its median means something."""
+
+_ENOUGH_STANDING = 64
 
 _FIRST_HOLD = 1.0
 _LONGEST_HOLD = 60.0
@@ -119,19 +121,32 @@ class Concurrency:
             self._full += 1
         samples = self._samples
         samples.append(seconds)
-        if len(samples) < self.room or len(samples) < _ENOUGH:
+        count = len(samples)
+        if count < _ENOUGH or (count < self.room and not self._says_enough(count)):
             if in_flight == 1 and self._reference is None and self.phase is Phase.GROWING:
                 # Alone at the service: the best latency there is to compare with.
                 self._begin(upcoming)
                 self._reference = (1, seconds)
             return False
-        full = self._full * 2 >= len(samples)
+        full = self._full * 2 >= count
         samples.sort()
-        median = samples[len(samples) // 2]
+        median = samples[count // 2]
         self._begin(upcoming)
         if full:
-            self._judge(median, now)
+            self._judge(median, now, whole=count >= self.room)
         return True
+
+    def _says_enough(self, count: int) -> bool:
+        """Whether a part of a round says enough.
+
+        While growing, half of it does if latency has not grown at all. While holding, the room has been the same all
+        the time, and a number of answers that does not depend on it is enough.
+        """
+        if self.phase is Phase.HOLDING:
+            return count >= _ENOUGH_STANDING
+        if self.phase is Phase.SHRINKING or count != (self.room + 1) // 2 or self._reference is None:
+            return False
+        return sorted(self._samples)[count // 2] <= 1.1 * self._reference[1]
 
     def _begin(self, upcoming: int) -> None:
         """Begin a round: only what is sent from now on counts in it."""
@@ -139,11 +154,11 @@ class Concurrency:
         self._samples.clear()
         self._full = 0
 
-    def _judge(self, latency: float, now: float) -> None:
+    def _judge(self, latency: float, now: float, *, whole: bool) -> None:
         ours = latency < _TRIFLE or latency < _OWN * self.lag
         match self.phase:
             case Phase.GROWING:
-                self._judge_growth(latency, now, ours=ours)
+                self._judge_growth(latency, now, ours=ours, whole=whole)
             case Phase.SHRINKING if ours:
                 self._stand(now)
             case Phase.SHRINKING:
@@ -152,7 +167,7 @@ class Concurrency:
                 if (ours or self._judge_standing(latency)) and now >= self._probe_at and self.room < self._ceiling:
                     self._probe()
 
-    def _judge_growth(self, latency: float, now: float, *, ours: bool) -> None:
+    def _judge_growth(self, latency: float, now: float, *, ours: bool, whole: bool) -> None:
         room, reference = self.room, self._reference
         if reference is not None and not ours:
             before, best = reference
@@ -160,10 +175,14 @@ class Concurrency:
             # Doubled, latency may grow by 1.59: then there is a quarter more to show for it. A small step's gain is
             # lost in the noise, so that only a clear loss counts.
             allowed = growth ** (2 / 3) * (1.25 if growth < 1.5 else 1.0)
+            if before == 1:
+                # One answer may have been short by chance: only a service that works on one at a time is told by it.
+                allowed = 0.7 * growth
             if latency > best * allowed:
                 self._shrink(room / latency, max(1, math.ceil(room / latency * best * 1.25)))
                 return
-        if reference is None or room >= 1.5 * reference[0]:
+        if reference is None or (whole and room >= 1.5 * reference[0]):
+            # Of half a round the shorter answers came: it is nothing to compare others with.
             self._reference = (room, max(latency, 1e-9))
         if room > 1.5 * self._trusted:
             self._hold = _FIRST_HOLD

@@ -48,7 +48,7 @@ def parse(url: str) -> Address:
     port = _PORTS[parts.scheme] if parts.port is None else parts.port
     if port == 0:
         raise ValueError("no port")
-    host = _in_ascii(parts.hostname)
+    host = in_ascii(parts.hostname)
     place = bracketed(host) if port == _PORTS[parts.scheme] else f"{bracketed(host)}:{port}"
     target = quote(parts.path or "/", safe=_KEPT) + (f"?{quote(parts.query, safe=_KEPT)}" if parts.query else "")
     return Address(parts.scheme, host, port, place, target)
@@ -75,5 +75,6 @@ def bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _in_ascii(host: str) -> str:
+def in_ascii(host: str) -> str:
+    """A name as name servers take it; a ValueError for one that none can know."""
     return host if is_ip(host) else host.encode("idna").decode("ascii")

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar, overload
 
 LARGEST_HEAD: Final = 64 * 2**10
 """Bytes that the head of a reply, or the trailer of a chunked one, may have."""
 LARGEST_BODY: Final = 256 * 2**20
 """Bytes that the body of a reply may have, packed and unpacked."""
+
+T = TypeVar("T")
 
 _MOST_INTERIM: Final = 20
 _LONGEST_CHUNK_LINE: Final = 8 * 2**10
@@ -55,7 +57,10 @@ class Headers(Mapping[str, str]):
         self._fields = fields
 
     def __getitem__(self, name: str) -> str:
-        return self._fields[name.lower().encode("latin-1", "replace")].decode("latin-1")
+        found = self.get(name)
+        if found is None:
+            raise KeyError(name)
+        return found
 
     def __iter__(self) -> Iterator[str]:
         return (name.decode("latin-1") for name in self._fields)
@@ -66,7 +71,11 @@ class Headers(Mapping[str, str]):
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower().encode("latin-1", "replace") in self._fields
 
-    def get(self, name: str, default: object = None) -> object:  # type: ignore[override]  # its overloads say the same
+    @overload
+    def get(self, name: str, /) -> str | None: ...
+    @overload
+    def get(self, name: str, /, default: str | T) -> str | T: ...
+    def get(self, name: str, /, default: object = None) -> object:
         """As of any mapping, without an exception for each header that is not there."""
         found = self._fields.get(name.lower().encode("latin-1", "replace"))
         return default if found is None else found.decode("latin-1")
@@ -159,7 +168,11 @@ class ReplyParser:
         length = fields.get(b"content-length")
         coding = fields.get(b"transfer-encoding")
         self.reusable = _persists(minor, fields)
-        if status == 204 or status == 304 or (self.tunnel and status < 300):
+        if self.tunnel and status < 300:
+            # Whatever its headers say, the reply ends here, and the connection is what was asked for.
+            self.reusable = True
+            size = 0
+        elif status in (204, 304):
             size = 0
         elif coding is not None:
             if length is not None:

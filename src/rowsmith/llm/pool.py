@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import math
 import ssl
 from http import HTTPStatus
@@ -67,7 +68,18 @@ class Connection(asyncio.BufferedProtocol):
         deadline: the loop's time at which it is closed: with a request under way its timeout, else its idle time.
     """
 
-    __slots__ = ("_begun", "_gone", "_idle", "_parser", "_pool", "_reused", "_transport", "_unsent", "_waiter", "deadline")
+    __slots__ = (
+        "_begun",
+        "_gone",
+        "_idle",
+        "_parser",
+        "_pool",
+        "_reused",
+        "_transport",
+        "_unsent",
+        "_waiter",
+        "deadline",
+    )
 
     def __init__(self, pool: Pool, idle: list[Connection]) -> None:
         self.deadline = math.inf
@@ -326,6 +338,8 @@ class Pool:
         except BaseException:
             connection.drop()
             raise
+        if not connection.is_open:
+            raise NoConnectionError(ConnectionResetError(errno.ECONNRESET, "closed at once"))
         return connection
 
     async def _reach(self, connection: Connection, origin: Origin, limit: float) -> None:

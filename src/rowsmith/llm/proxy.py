@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from rowsmith.errors import ConfigError
-from rowsmith.llm.address import Address, is_loopback
+from rowsmith.llm.address import Address, in_ascii, is_loopback
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -50,7 +50,8 @@ def _parse(written: str, scheme: str) -> Proxy:
         parts = urlsplit(written if "://" in written else f"http://{written}")
         shown = repr(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
         if parts.scheme in _PORTS and parts.hostname and parts.port != 0:
-            return Proxy(parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme], _login(parts.netloc))
+            host, port = in_ascii(parts.hostname), parts.port or _PORTS[parts.scheme]
+            return Proxy(parts.scheme, host, port, _login(parts.netloc))
     except ValueError:
         pass  # told below, as is what is not for us
     raise ConfigError(

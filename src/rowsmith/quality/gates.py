@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from rowsmith.quality.text import UNSPACED
 
 Row = dict[str, Any]
 
@@ -73,24 +76,27 @@ class Length:
 
 
 class Blocklist:
-    """Rejects a row in whose fields a blocked word or phrase stands, as whole words, in any case."""
+    """Rejects a row in whose fields a blocked word or phrase stands, as whole words, in any case and spacing.
+
+    In scripts that put no spaces between words, it is looked for anywhere.
+    """
 
     name = "blocklist"
 
     def __init__(self, fields: Sequence[str], phrases: Sequence[str]) -> None:
-        import re
-
         self._fields = tuple(fields)
-        longest_first = sorted(phrases, key=len, reverse=True)
+        longest_first = sorted((phrase.split() for phrase in phrases), key=lambda words: -len(" ".join(words)))
+        letter = rf"[^\W{UNSPACED}]"
+        before, after = rf"(?:(?<!{letter})|(?=[{UNSPACED}]))", rf"(?:(?!{letter})|(?<=[{UNSPACED}]))"
         self._pattern = re.compile(
-            "|".join(rf"(?<!\w){re.escape(phrase)}(?!\w)" for phrase in longest_first), re.IGNORECASE
+            "|".join(before + r"\s+".join(map(re.escape, words)) + after for words in longest_first), re.IGNORECASE
         )
 
     def check(self, row: Row, values: Mapping[str, Any]) -> Row | Rejection:  # noqa: ARG002  # the contract's
         for field in self._fields:
             found = self._pattern.search(row[field])
             if found:
-                return Rejection(self.name, f"{field} contains {found.group()!r}")
+                return Rejection(self.name, f"{field} contains {' '.join(found.group().split())!r}")
         return row
 
 

@@ -38,7 +38,7 @@ class Seen:
         self._slots[slot] = (mark & 0xFFFFFFFF) << 32 | (cell + _FIRST_OWNER)
 
     def load_many(self, marks: Sequence[int], cells: Sequence[int]) -> None:
-        """Make the earliest of its cells the owner of each mark; the fast way to take up many, before any is released."""
+        """Make the earliest of its cells the owner of each mark: the fast way to take up many, before any release."""
         slots, size = self._slots, self._size
         for mark, cell in zip(marks, cells, strict=True):
             value = (mark & 0xFFFFFFFF) << 32 | (cell + _FIRST_OWNER)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from rowsmith.quality.gates import Row
-
+UNSPACED = (
+    "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai and Lao, Tibetan, Burmese, Khmer
+    "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"  # Japanese, Chinese
+)
+"""The scripts that put no spaces between words, as the inside of a character class."""
 _ENDS = " .,;:!?…\"'`“”‘’«»()[]-–—"
 
 
@@ -23,7 +27,7 @@ def normalised(text: str) -> str:
     return " ".join(folded(text).split()).strip(_ENDS)
 
 
-def mark(row: Row, fields: Sequence[str]) -> int:
+def mark(row: Mapping[str, Any], fields: Sequence[str]) -> int:
     """A 63-bit number that rows with the same texts in these fields share, for finding exact duplicates."""
     text = "\0".join([normalised(str(row[field])) for field in fields])
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") >> 1
