@@ -2,9 +2,9 @@
 
     python benchmarks/wire.py [--calls N] [--pairs N] [--in-flight N]
 
-The server is `rowsmith.testing.fast` in a process of its own; it answers at once. Both sides post a body of the same
-size with the same headers and read the whole reply; nothing is parsed. They run in turn, several times, and the ratio is
-taken pair by pair, since a shared machine drifts.
+The server is `rowsmith.testing.fast` in a process of its own; it answers at once. Both sides post the same body with
+the same headers and read the whole reply; nothing is parsed. They run in turn, several times, and the ratio is taken
+pair by pair, since a shared machine drifts.
 """
 
 from __future__ import annotations

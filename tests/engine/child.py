@@ -53,6 +53,7 @@ class Job:
         folder: where its files and its journal are.
         kill: when it ends; None lets it come to its end.
         seed: of the latencies.
+        pace: by what the latencies are multiplied.
         settings: changes to the configuration.
         options: arguments of `generate`.
         work: what is done with all this, a function of a module; `carry_out` where none is named.
@@ -61,6 +62,7 @@ class Job:
     folder: Path
     kill: Kill | None = None
     seed: int = 0
+    pace: float = 1.0
     settings: dict[str, Any] = field(default_factory=lambda: SETTINGS)
     options: dict[str, Any] = field(default_factory=dict)
     work: Callable[[Job], None] | None = None
@@ -146,7 +148,7 @@ def carry_out(job: Job) -> None:
     journal.add("start")
     listener = _armed(job.kill, journal) if job.kill else _heedless
     drawn = random.Random(job.seed)
-    model = Journaled(small_world, seconds=lambda question: drawn.choice([0.0, 0.001, 0.004]), journal=journal)
+    model = Journaled(small_world, seconds=lambda question: job.pace * drawn.choice([0.0, 0.001, 0.004]), journal=journal)
     arguments = {"options": QUICK, "max_concurrency": 8, **job.options}
     if job.options.get("fresh"):
         arguments["options"] = replace(QUICK, fresh=True)

@@ -85,11 +85,11 @@ def test_a_kill_at_the_recovery_from_a_kill_changes_nothing_either(
 def test_killed_at_every_commit_it_still_comes_to_its_end(tmp_path: Path, unkilled: Files, nursery: Nursery) -> None:
     """Each start lives for two commits."""
     for number in range(60):
-        if nursery.finish(Job(tmp_path, Kill(f"{WRITER}:Writer._commit", 2, after=True), seed=number)) == 0:
+        if nursery.finish(Job(tmp_path, Kill(f"{WRITER}:Writer._commit", 2, after=True), seed=number, pace=20)) == 0:
             break
     else:
         pytest.fail("no progress")
-    assert number > 1
+    assert number > 3
     _must_be_whole(tmp_path, unkilled)
 
 

@@ -9,13 +9,13 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.clock import SimulatedClock
-from support.virtual import ANSWER, NETWORK, Serve, VirtualService, after, ask_all, slots
 
 from rowsmith.errors import RateLimitError
 from rowsmith.llm.adaptive import START, Concurrency
 from rowsmith.llm.limits import Limiter
 from rowsmith.llm.values import Completion
+from support.clock import SimulatedClock
+from support.virtual import ANSWER, NETWORK, Serve, VirtualService, after, ask_all, slots
 
 
 class Job:
@@ -51,7 +51,7 @@ class Job:
         return next(size for at, size in self.rooms if at >= seconds)
 
 
-# -- growing -----------------------------------------------------------------------------------------------------------
+# -- growing ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_service_with_a_fixed_latency_has_256_in_flight_within_half_a_second() -> None:
@@ -115,7 +115,7 @@ def test_a_service_that_answers_more_for_more_gets_more() -> None:
     assert job.reached(256) < 20
 
 
-# -- shrinking on latency alone ------------------------------------------------------------------------------------------
+# -- shrinking on latency alone --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("each", [0.05, 0.2])
@@ -144,7 +144,7 @@ def test_a_service_that_becomes_slow_gets_less_and_one_that_recovers_more() -> N
     assert max(size for at, size in job.rooms if at > 130) >= 128
 
 
-# -- our own event loop --------------------------------------------------------------------------------------------------
+# -- our own event loop ----------------------------------------------------------------------------------------------
 
 
 def test_a_service_that_answers_at_once_is_not_throttled() -> None:
@@ -187,7 +187,7 @@ async def test_a_client_at_the_end_of_its_processor_keeps_its_room() -> None:
     assert limiter.room >= START
 
 
-# -- shrinking on refusals -----------------------------------------------------------------------------------------------
+# -- shrinking on refusals -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("retry_after", [None, 1.0])

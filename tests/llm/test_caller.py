@@ -3,61 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
-from support.clock import HurriedClock, SimulatedClock
-from support.virtual import ANSWER, NETWORK, Serve, VirtualService, after, ask_all, sliding
 
 from rowsmith.errors import (
     AuthenticationError,
     BadRequestError,
     ConnectionFailedError,
-    ProviderError,
-    QuotaError,
-    RateLimitError,
     ServiceError,
 )
-from rowsmith.llm.caller import Caller, Notice, RetryNotice, WaitingNotice
-from rowsmith.llm.clock import Clock, SystemClock
+from rowsmith.llm.caller import Notice, RetryNotice
 from rowsmith.llm.limits import Limiter, Stopped
-from rowsmith.llm.providers.openai import OpenAIProvider
 from rowsmith.llm.retry import RetryPolicy
-from rowsmith.llm.transport import Transport
-from rowsmith.llm.values import Completion, Message, Request
-from rowsmith.testing import Call, Fault, Rate, RateLimited, ScriptedServer, ServerError, WrongKey
+from rowsmith.llm.values import Completion
+from support.clock import SimulatedClock
+from support.virtual import ANSWER, VirtualService, after, ask_all, failing, simulated
 
-
-def failing(*errors: ProviderError | None, latency: float = 0.1) -> Serve:
-    """Fails as told, request by request; None and all after them are answered."""
-
-    async def serve(service: VirtualService, body: bytes) -> Completion:
-        number = service.asked - 1
-        await service.clock.sleep(latency)
-        error = errors[number] if number < len(errors) else None
-        if error is not None:
-            raise error
-        return ANSWER
-
-    return serve
-
-
-def simulated(test: Callable[[SimulatedClock], Awaitable[None]]) -> Callable[[], None]:
-    """A test that is a coroutine over simulated time."""
-
-    def run() -> None:
-        clock = SimulatedClock()
-
-        async def main() -> None:
-            await test(clock)
-
-        clock.run(main())
-
-    run.__name__ = test.__name__
-    return run
-
-
-# -- the scout ---------------------------------------------------------------------------------------------------------
+# -- the scout -------------------------------------------------------------------------------------------------------
 
 
 @simulated
@@ -115,7 +77,7 @@ async def test_a_refused_request_is_no_reason_to_refuse_the_others(clock: Simula
     caller.stop()
 
 
-# -- retries -----------------------------------------------------------------------------------------------------------
+# -- retries ---------------------------------------------------------------------------------------------------------
 
 
 @simulated
@@ -189,132 +151,7 @@ async def test_retries_come_among_first_attempts_and_not_after_them(clock: Simul
     assert again < 60
 
 
-# -- refusals ----------------------------------------------------------------------------------------------------------
-
-
-@simulated
-async def test_refusals_use_up_no_retries(clock: SimulatedClock) -> None:
-    service = VirtualService(failing(*[RateLimitError("slow down")] * 40), clock)
-    caller = service.caller(policy=RetryPolicy(max_retries=0))
-    assert (await caller.complete(b"x"))[0] is ANSWER
-    assert service.asked == 41
-    caller.stop()
-
-
-@simulated
-async def test_retry_after_is_obeyed_by_all(clock: SimulatedClock) -> None:
-    told: list[Notice] = []
-    refused_at: list[float] = []
-
-    async def serve(service: VirtualService, body: bytes) -> Completion:
-        await clock.sleep(NETWORK)
-        if service.asked == 30:
-            refused_at.append(clock.now())
-            raise RateLimitError("slow down", retry_after=7.0)
-        await clock.sleep(0.1)
-        return ANSWER
-
-    service = VirtualService(serve, clock)
-    await ask_all(service.caller(notify=told.append), 200)
-    (refused,) = refused_at
-    assert not [at for at in service.sent_at if refused < at < refused + 6.999]
-    assert [at for at in service.sent_at if at >= refused + 7]
-    waits = [notice for notice in told if isinstance(notice, WaitingNotice)]
-    assert any(notice.reason == "the service asked to wait" and 6 < notice.seconds <= 7 for notice in waits)
-
-
-@simulated
-async def test_retry_after_with_another_failure_is_obeyed_by_all_as_well(clock: SimulatedClock) -> None:
-    async def serve(service: VirtualService, body: bytes) -> Completion:
-        await clock.sleep(0.1)
-        if service.asked == 1:
-            raise ServiceError("overloaded", retry_after=5.0)
-        return ANSWER
-
-    service = VirtualService(serve, clock)
-    await ask_all(service.caller(), 20)
-    assert min(service.sent_at[1:]) >= 5.1
-
-
-@simulated
-async def test_a_wave_of_refusals_backs_off_once_and_not_once_for_each(clock: SimulatedClock) -> None:
-    async def serve(service: VirtualService, body: bytes) -> Completion:
-        await clock.sleep(NETWORK)
-        if 1 < clock.now() < 1.2:
-            raise RateLimitError("slow down")
-        await clock.sleep(0.1)
-        return ANSWER
-
-    service = VirtualService(serve, clock)
-    seconds = await ask_all(service.caller(), 4_000)
-    # 4,000 requests, 256 at a time, and one short break in which 256 are refused.
-    assert service.refused <= 300
-    assert seconds < 5
-
-
-@simulated
-async def test_while_all_is_refused_single_requests_try_and_not_all_at_once(clock: SimulatedClock) -> None:
-    async def serve(service: VirtualService, body: bytes) -> Completion:
-        await clock.sleep(NETWORK)
-        if 5 < clock.now() < 65:
-            raise RateLimitError("slow down")
-        await clock.sleep(0.1)
-        return ANSWER
-
-    service = VirtualService(serve, clock)
-    caller = service.caller()
-    everything = asyncio.ensure_future(ask_all(caller, 40_000))
-    await clock.sleep(66)
-    during = [at for at in service.sent_at if 8 < at < 65]
-    assert 5 < len(during) < 30
-    # The break is noticed soon after its end, for all that it was long.
-    await clock.sleep(20)
-    assert [at for at in service.sent_at if 65 < at < 83]
-    everything.cancel()
-
-
-@pytest.mark.parametrize("retry_after", [True, False])
-@pytest.mark.parametrize("latency", [0.01, 1.0])
-def test_three_requests_a_second_and_no_row_fails(retry_after: bool, latency: float) -> None:
-    """Nobody told the limit: it is found, and 200 rows take little longer than the 67 s that they must."""
-    clock = SimulatedClock()
-    service = VirtualService(sliding(3, 1, latency, retry_after=retry_after), clock)
-    seconds = clock.run(ask_all(service.caller(policy=RetryPolicy(max_retries=0)), 200))
-    assert service.asked - service.refused == 200
-    assert service.refused < 100
-    assert seconds < 1.25 * 200 / 3
-
-
-def test_300_a_minute_that_nobody_told_are_found_after_the_first_minute() -> None:
-    clock = SimulatedClock()
-    service = VirtualService(sliding(300, 60, 0.3), clock)
-    seconds = clock.run(ask_all(service.caller(), 1_500))
-    assert seconds < 1.25 * 300
-    # Most refusals are of the first burst; later ones are single.
-    assert sum(1 for at in service.sent_at if at > 120) - 900 < 60
-
-
-@simulated
-async def test_a_service_that_refuses_for_too_long_ends_the_run_in_good_order(clock: SimulatedClock) -> None:
-    service = VirtualService(failing(*[RateLimitError("slow down")] * 10_000), clock)
-    caller = service.caller(policy=RetryPolicy(patience=600))
-    with pytest.raises(QuotaError, match="refused every request for more than 10 minutes: slow down") as info:
-        await caller.complete(b"x")
-    assert info.value.fatal
-    assert 600 < clock.now() < 800
-    assert service.asked < 60
-
-
-@simulated
-async def test_a_service_that_asks_to_wait_for_hours_ends_the_run_and_says_so(clock: SimulatedClock) -> None:
-    service = VirtualService(failing(RateLimitError("come back tomorrow", retry_after=40_000)), clock)
-    with pytest.raises(QuotaError, match="asks to wait for 11 h 7 min: come back tomorrow") as info:
-        await service.caller().complete(b"x")
-    assert info.value.retry_after == 40_000
-    assert clock.now() < 1
-
-
-# -- the end -----------------------------------------------------------------------------------------------------------
+# -- the end ---------------------------------------------------------------------------------------------------------
 
 
 @simulated
@@ -392,72 +229,3 @@ async def test_an_error_that_is_no_provider_s_leaves_its_place_too(clock: Simula
         await caller.complete(b"x")
     assert limiter.in_flight == 0
     caller.stop()
-
-
-# -- over real HTTP ------------------------------------------------------------------------------------------------------
-
-
-async def ask_server(server: ScriptedServer, bodies: int, clock: Clock, policy: RetryPolicy | None = None) -> float:
-    """Seconds of the clock for so many requests to a real server."""
-    provider = OpenAIProvider(model_id="any", api_key="key-for-tests", api_base=server.base_url)
-    async with Transport() as transport:
-        limiter = Limiter.shared(provider, clock, ceiling=256)
-        caller = Caller(provider, transport, limiter, policy or RetryPolicy(), clock, lambda notice: None)
-        began = clock.now()
-        left = iter(range(bodies))
-
-        async def work() -> None:
-            for number in left:
-                await caller.complete(provider.encode(Request((Message.user(f"question {number}"),))))
-
-        try:
-            await asyncio.gather(*(work() for _ in range(min(256, bodies))))
-        finally:
-            caller.stop()
-        return clock.now() - began
-
-
-def plain(call: Call) -> str:
-    return "an answer"
-
-
-async def test_a_real_server_that_takes_16_at_once() -> None:
-    with ScriptedServer(plain, latency=0.05, max_in_flight=16) as server:
-        seconds = await ask_server(server, 480, SystemClock())
-    assert server.answered == 480
-    assert server.answered_again == 0
-    # 1.5 s is ideal; the machine may be busy.
-    assert seconds < 3
-    assert server.count - server.answered < 60
-
-
-async def test_a_real_server_that_takes_30_a_second() -> None:
-    with ScriptedServer(plain, rate=Rate(requests=30, seconds=1, retry_after=False, headers=False)) as server:
-        await ask_server(server, 90, SystemClock(), RetryPolicy(max_retries=0))
-    assert server.answered == 90
-    assert server.count - server.answered < 90
-
-
-@pytest.mark.parametrize("retry_after", [2.0, "date"])
-async def test_a_real_retry_after_in_seconds_and_as_a_date(retry_after: float) -> None:
-    faults: list[Fault | None] = [None, RateLimited(retry_after, seconds=2.0)]
-    clock = HurriedClock(20)
-    with ScriptedServer(plain, faults=faults) as server:
-        seconds = await ask_server(server, 3, clock, RetryPolicy(max_retries=0))
-    assert server.answered == 3
-    # A date has whole seconds, and is rounded up.
-    assert 2 <= seconds < 6
-
-
-async def test_a_real_server_that_fails_now_and_then() -> None:
-    with ScriptedServer(plain, chances={ServerError(): 0.1, RateLimited(): 0.1}) as server:
-        await ask_server(server, 300, HurriedClock(20))
-    assert server.answered == 300
-    assert server.answered_again == 0
-
-
-async def test_a_real_wrong_key_costs_one_request() -> None:
-    with ScriptedServer(plain, faults=WrongKey()) as server:
-        with pytest.raises(AuthenticationError):
-            await ask_server(server, 100, SystemClock())
-        assert server.count == 1

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
-from support.clock import NOON, SimulatedClock
-from support.virtual import VirtualService, ask_all, sliding
 
 from rowsmith.errors import QuotaError
 from rowsmith.llm.learned import Headers, Reading, seconds_until
 from rowsmith.llm.provider import KnownLimits
 from rowsmith.llm.values import Completion, Usage
+from support.clock import NOON, SimulatedClock
+from support.virtual import VirtualService, ask_all, sliding
 
 
 def headers(**values: object) -> CIMultiDictProxy[str]:
@@ -172,7 +172,7 @@ def test_nonsense_in_headers_is_no_error(reset: str, limit: str, remaining: str)
         assert reading.reset is None or reading.reset >= 0
 
 
-# -- kept to -----------------------------------------------------------------------------------------------------------
+# -- kept to ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_limit_that_is_told_is_kept_to_though_the_user_named_none() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,7 +67,7 @@ def test_a_service_that_asks_for_more_time_gets_it() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"max_retries": -1}, {"first": 0}, {"longest": -1.0}, {"patience": 0}, {"multiplier": 0.5}, {"first": float("nan")}],
+    [{"max_retries": -1}, {"first": 0}, {"longest": -1.0}, {"patience": 0}, {"multiplier": 0.5}, {"longest": math.nan}],
 )
 def test_a_senseless_policy_is_refused(wrong: dict[str, float]) -> None:
     (name,) = wrong

@@ -23,7 +23,8 @@ from rowsmith.errors import (
     ServiceError,
 )
 from rowsmith.llm import no_reply
-from rowsmith.llm.http1 import BadReplyError, IncompleteReplyError
+from rowsmith.llm.heads import BadReplyError
+from rowsmith.llm.http1 import IncompleteReplyError
 from rowsmith.llm.pool import NoConnectionError, NoProxyError
 from rowsmith.llm.transport import Caller, Reply, Transport
 

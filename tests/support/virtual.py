@@ -17,6 +17,8 @@ from rowsmith.llm.retry import RetryPolicy
 from rowsmith.llm.transport import Transport
 from rowsmith.llm.values import Completion, Request, Rung, Usage
 
+from .clock import SimulatedClock
+
 Serve = Callable[["VirtualService", bytes], Awaitable[Completion]]
 NETWORK = 0.002
 """Seconds to a service that refuses requests."""
@@ -40,7 +42,7 @@ class VirtualService:
 
     serve: Serve
     clock: Clock
-    limits: KnownLimits = KnownLimits()
+    limits: KnownLimits = field(default_factory=KnownLimits)
     name: str = "virtual"
     model_id: str = "model"
     endpoint: str = "virtual://service"
@@ -153,3 +155,33 @@ async def ask_all(caller: Caller, bodies: int, workers: int = 256) -> float:
     finally:
         caller.stop()
     return clock.now() - began
+
+
+def failing(*errors: ProviderError | None, latency: float = 0.1) -> Serve:
+    """Fails as told, request by request; None and all after them are answered."""
+
+    async def serve(service: VirtualService, body: bytes) -> Completion:
+        number = service.asked - 1
+        await service.clock.sleep(latency)
+        error = errors[number] if number < len(errors) else None
+        if error is not None:
+            raise error
+        return ANSWER
+
+    return serve
+
+
+def simulated(test: Callable[[SimulatedClock], Awaitable[None]]) -> Callable[[], None]:
+    """Make a test of a coroutine over simulated time."""
+
+    def run() -> None:
+        clock = SimulatedClock()
+
+        async def main() -> None:
+            await test(clock)
+
+        clock.run(main())
+
+    run.__name__ = test.__name__
+    run.__doc__ = test.__doc__
+    return run

@@ -14,6 +14,7 @@ from rowsmith.cli.summary import lacking, resume_command, summary
 from rowsmith.cli.tally import Tally
 from rowsmith.cli.terminal import painted, printable, say, show
 from rowsmith.cli.wording import count
+from rowsmith.datasets.base import How
 from rowsmith.datasets.loading import Job
 from rowsmith.engine.report import Report
 from rowsmith.errors import RowsmithError
@@ -56,16 +57,8 @@ def carry_out(job: Job, *, fresh: bool = False, quiet: bool = False) -> int:
 
 async def _supervised(job: Job, tally: Tally, *, fresh: bool) -> int:
     """Run to the end, or to an orderly stop after a signal: the signal's number, or 0."""
-    work = asyncio.create_task(
-        job.dataset.generate_async(
-            job.llms,
-            spread=job.spread,
-            max_concurrency=job.max_concurrency,
-            fresh=fresh,
-            listeners=[tally],
-            source=job.source,
-        )
-    )
+    how: How = {**job.how, "fresh": fresh, "listeners": [tally]}
+    work = asyncio.create_task(job.dataset.generate_async(job.llms, **how))
     stopper = _Stopper(work, tally)
     listen(stopper)
     try:
@@ -118,7 +111,9 @@ def _conclude(report: Report, job: Job, *, quiet: bool) -> None:
     for text in lacking(report.lacks) if quiet else summary(report, output):
         (say if quiet else show)(text)
     if report.ended == "short":
-        say(painted(f"{report.missing:,} of {count(report.expected, 'row')} could not be made.", "yellow", sys.stderr))
+        lacking_rows = f"{report.missing:,} of {count(report.expected, 'row')} could not be made."
+        say(f"{painted(lacking_rows, 'yellow', sys.stderr)} Calls that failed are made again by the same command;")
+        say("rows that were refused are asked for again with a higher max_rounds, as by --set max_rounds=6.")
 
 
 def _kept(report: Report, job: Job) -> str:

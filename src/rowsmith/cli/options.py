@@ -11,6 +11,16 @@ MaxConcurrency = Annotated[
     int | None,
     typer.Option("--max-concurrency", min=1, metavar="N", help="Requests in flight per model that are never passed."),
 ]
+MaxCost = Annotated[
+    float | None,
+    typer.Option("--max-cost", min=0, metavar="USD", help="Stop, in good order, before all starts together cost more."),
+]
+MaxRequests = Annotated[
+    int | None, typer.Option("--max-requests", min=0, metavar="N", help="Stop before more requests have been sent.")
+]
+MaxTokens = Annotated[
+    int | None, typer.Option("--max-tokens", min=0, metavar="N", help="Stop before more tokens have been used.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; errors and what lacks only.")]
 LogFile = Annotated[
     Path | None,

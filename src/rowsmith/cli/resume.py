@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from rowsmith.cli.options import Debug, LogFile, LogLevel, MaxConcurrency, Quiet, set_up_log
+from rowsmith.cli.options import (
+    Debug,
+    LogFile,
+    LogLevel,
+    MaxConcurrency,
+    MaxCost,
+    MaxRequests,
+    MaxTokens,
+    Quiet,
+    set_up_log,
+)
 from rowsmith.cli.status import RunArgument
 
 
 def resume(
     run: RunArgument,
     max_concurrency: MaxConcurrency = None,
+    max_cost: MaxCost = None,
+    max_requests: MaxRequests = None,
+    max_tokens: MaxTokens = None,
     quiet: Quiet = False,
     log_file: LogFile = None,
     log_level: LogLevel = None,
@@ -24,7 +37,8 @@ def resume(
     from rowsmith.cli.carry_out import carry_out
     from rowsmith.cli.state import find, look
     from rowsmith.cli.summary import near
-    from rowsmith.datasets.loading import Overrides, stored_job
+    from rowsmith.datasets.base import How
+    from rowsmith.datasets.loading import stored_job
     from rowsmith.errors import ConfigError
 
     paths = find(run)
@@ -34,4 +48,10 @@ def resume(
             f"{near(paths.folder)} was begun from Python and does not hold its configuration. "
             "Run the same script again: it goes on where it stopped."
         )
-    return carry_out(stored_job(state.source, paths.rows, Overrides(max_concurrency=max_concurrency)), quiet=quiet)
+    how: How = {
+        "max_concurrency": max_concurrency,
+        "max_cost": max_cost,
+        "max_requests": max_requests,
+        "max_tokens": max_tokens,
+    }
+    return carry_out(stored_job(state.source, paths.rows, how), quiet=quiet)

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from rowsmith.cli.options import Debug, LogFile, LogLevel, MaxConcurrency, Quiet, set_up_log
+from rowsmith.cli.options import (
+    Debug,
+    LogFile,
+    LogLevel,
+    MaxConcurrency,
+    MaxCost,
+    MaxRequests,
+    MaxTokens,
+    Quiet,
+    set_up_log,
+)
 
 
 def run(
@@ -30,6 +40,9 @@ def run(
         bool, typer.Option("--fresh", help="Delete the rows and the ledger that the output has, and start anew.")
     ] = False,
     max_concurrency: MaxConcurrency = None,
+    max_cost: MaxCost = None,
+    max_requests: MaxRequests = None,
+    max_tokens: MaxTokens = None,
     quiet: Quiet = False,
     log_file: LogFile = None,
     log_level: LogLevel = None,
@@ -53,8 +66,13 @@ def run(
             settings=settings or (),
             llms=llm or (),
             output=output,
-            spread=spread,
-            max_concurrency=max_concurrency,
+            how={
+                "spread": spread,
+                "max_concurrency": max_concurrency,
+                "max_cost": max_cost,
+                "max_requests": max_requests,
+                "max_tokens": max_tokens,
+            },
         ),
     )
     if not job.llms:

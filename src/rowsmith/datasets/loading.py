@@ -1,8 +1,9 @@
 """A run from one YAML file: the dataset, its models, and how it is carried out.
 
-The file has `dataset:` with the kind, the fields of that kind's configuration, and `llms`, `spread` and
-`max_concurrency` as `generate` takes them. Relative paths in it start at the file's own folder, so that the same file
-is the same run wherever the command is given; paths in overrides start at the current folder.
+The file has `dataset:` with the kind, the fields of that kind's configuration, and `llms`, `spread`, `max_concurrency`,
+`max_cost`, `max_requests` and `max_tokens` as `generate` takes them. Relative paths in it start at the file's own
+folder, so that the same file is the same run wherever the command is given; paths in overrides start at the current
+folder.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import importlib
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rowsmith.datasets.base import Dataset, Llm
+from rowsmith.datasets.base import Dataset, How, Llm
 from rowsmith.datasets.yaml_tree import Fields, Items, Scalar, Tree, fitted_fields, plain, read
 from rowsmith.errors import ConfigError, did_you_mean
 from rowsmith.recipes.base import DatasetConfig
@@ -29,7 +30,15 @@ KINDS: Mapping[str, str] = {
 PATHS = ("output_file", "local_file_path")
 """Configuration fields that are paths."""
 
-_RUN_KEYS = ("dataset", "llms", "spread", "max_concurrency")
+_HOW: Mapping[str, tuple[type, str]] = {
+    "spread": (bool, "true or false"),
+    "max_concurrency": (int, "a number of requests"),
+    "max_cost": (float, "a number of US dollars"),
+    "max_requests": (int, "a number of requests"),
+    "max_tokens": (int, "a number of tokens"),
+}
+"""Keys of how a run is carried out: their types, and the types in words."""
+_RUN_KEYS = ("dataset", "llms", *_HOW)
 _COMMAND_LINE = {"fresh": "--fresh", "output": "--output or `output_file`", "llm": "`llms`"}
 _SECRET = re.compile(
     r"(api|access|auth)[_-]?(key|token)|authorization|password|secret|bearer|^(key|token|extra_headers)$", re.IGNORECASE
@@ -44,15 +53,13 @@ class Overrides:
         settings: `key=value` texts: dotted keys (`classes.0.name`), YAML values.
         llms: models instead of the file's; one that begins with `{` is a YAML mapping.
         output: the rows file.
-        spread: True deals the prompts out among the models; False leaves it to the file.
-        max_concurrency: requests in flight per model that are never passed.
+        how: how the run is carried out; None and False leave it to the file.
     """
 
     settings: Sequence[str] = ()
     llms: Sequence[str] = ()
     output: Path | None = None
-    spread: bool = False
-    max_concurrency: int | None = None
+    how: How = field(default_factory=How)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,21 +69,20 @@ class Job:
     Attributes:
         dataset: what to make.
         llms: the models; empty where none was named.
-        source: what this was made of, JSON-ready, without the models' keys: `stored_job` makes the same of it.
+        how: how the run is carried out, with `source`: what this was made of, without the models' keys.
+            `stored_job` makes the same of it.
         file: the YAML file, for messages.
     """
 
     dataset: Dataset[Any]
     llms: Sequence[Llm] = field(default=(), repr=False)
-    spread: bool = False
-    max_concurrency: int | None = None
-    source: Mapping[str, Any] = field(default_factory=dict)
+    how: How
     file: str = ""
 
     @property
     def withheld(self) -> Sequence[str]:
         """The names of the settings that `source` leaves out because they are, or may hold, keys."""
-        names: Sequence[str] = self.source.get("withheld", ())
+        names: Sequence[str] = (self.how.get("source") or {}).get("withheld", ())
         return names
 
 
@@ -106,22 +112,19 @@ def load_job(path: str | Path, overrides: Overrides | None = None) -> Job:
         fields["llms"] = [_model(text) for text in overrides.llms]
     if overrides.output is not None:
         fields["output_file"] = str(overrides.output)
-    if overrides.spread:
-        fields["spread"] = True
-    if overrides.max_concurrency is not None:
-        fields["max_concurrency"] = overrides.max_concurrency
+    fields |= _given(overrides.how)
     if not fields.get("output_file"):
         raise ConfigError(f"{file} says nowhere where the rows go: write `output_file: {file.stem}.jsonl`, or --output")
     return _job(fields, str(file))
 
 
-def stored_job(source: Mapping[str, Any], output: str | Path, overrides: Overrides | None = None) -> Job:
-    """The run that `Job.source` was kept of.
+def stored_job(source: Mapping[str, Any], output: str | Path, how: How | None = None) -> Job:
+    """The run whose `source` was kept.
 
     Args:
         source: as it was kept.
         output: the rows file, which may have been moved since.
-        overrides: its `max_concurrency` is heeded.
+        how: what is to be other than it was; None and False leave it.
 
     Raises:
         ConfigError: the models had keys in the file, or what the run needs is not there any more.
@@ -132,11 +135,7 @@ def stored_job(source: Mapping[str, Any], output: str | Path, overrides: Overrid
             f"{', '.join(names)} stood in {file}, and keys are never stored. "
             "Go on with the command that began this run: rowsmith run with the same file and options."
         )
-    fields = {**source["run"], "output_file": str(output)}
-    job = _job(fields, file)
-    if overrides is not None and overrides.max_concurrency is not None:
-        job = replace(job, max_concurrency=overrides.max_concurrency)
-    return job
+    return _job({**source["run"], "output_file": str(output), **_given(how or {})}, file)
 
 
 # -- from text to values ----------------------------------------------------------------------------------------------
@@ -248,20 +247,26 @@ def _job(fields: dict[str, Any], file: str) -> Job:
         raise
     llms = fields.get("llms")
     listed = llms if isinstance(llms, list) else [] if llms is None else [llms]
-    spread = fields.get("spread") or False
-    if not isinstance(spread, bool):
-        raise ConfigError(f"{file}: spread must be true or false, got {spread!r}")
-    most = fields.get("max_concurrency")
-    if most is not None and (isinstance(most, bool) or not isinstance(most, int)):
-        raise ConfigError(f"{file}: max_concurrency must be a number of requests, got {most!r}")
-    return Job(
-        dataset=dataset,
-        llms=listed,
-        spread=spread,
-        max_concurrency=most,
-        source=_source(fields, file),
-        file=file,
-    )
+    how = _how(fields, file)
+    how["source"] = _source(fields, file)
+    return Job(dataset=dataset, llms=listed, how=how, file=file)
+
+
+def _given(how: How) -> dict[str, Any]:
+    return {name: value for name, value in how.items() if value is not None and value is not False}
+
+
+def _how(fields: Mapping[str, Any], file: str) -> How:
+    how = How()
+    for name, (kind, words) in _HOW.items():
+        value = fields.get(name)
+        if value is None:
+            continue
+        fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
+        if not fits or (kind is not bool and isinstance(value, bool)):
+            raise ConfigError(f"{file}: {name} must be {words}, got {value!r}")
+        how[name] = value  # type: ignore[literal-required]  # the names of `_HOW` are keys of `How`
+    return how
 
 
 def _source(fields: Mapping[str, Any], file: str) -> dict[str, Any]:

@@ -110,6 +110,7 @@ class _Reader:
     def tree(self, node: yaml.Node) -> Tree:
         place = self._place(node)
         if isinstance(node, yaml.ScalarNode):
+            node.value = _joined(node.value)
             return Scalar(node.value, _value(node, place), place)
         if id(node) in self._open:
             raise ConfigError(f"{place}: the anchor holds itself")
@@ -152,6 +153,13 @@ class _Reader:
 
     def _place(self, node: yaml.Node) -> Place:
         return Place(self._file, node.start_mark.line + 1 if self._lines else 0, node.start_mark.column + 1)
+
+
+def _joined(text: str) -> str:
+    r"""The text with escaped surrogate pairs as the one sign they stand for: `\ud83d\ude00`, as JSON is written."""
+    if not re.search("[\ud800-\udfff]", text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _value(node: yaml.ScalarNode, place: Place) -> str | bool | int | float | None:

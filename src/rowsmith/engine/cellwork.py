@@ -127,7 +127,11 @@ class CellWork:
             history, sieve = await self._until_settled(cell, known)
         finally:
             del self._under_way[number]
-        released = self._released(cell, history, sieve)
+        if released := self._released(cell, history, sieve):
+            await self._tell_the_denied(released)
+
+    async def _tell_the_denied(self, released: Sequence[int]) -> None:
+        """Cells that were refused a row by these marks are worked on again: they may have it now."""
         for one in self._under_way.values():
             one.again = one.again or not one.denied.isdisjoint(released)
         for mark in released:
@@ -208,8 +212,8 @@ class CellWork:
             blocks.append(BlockRecord(int(Kind.ROWS), cell.number, rows, len(sieve.lines), marks))
         if rejected and not unchanged:
             blocks.append(BlockRecord(int(Kind.REJECTED), cell.number, rejected, len(sieve.rejected), b""))
-        denied = () if unchanged else sieve.denied
-        self._ledger.finish_cell(record, blocks, denied, replace=history.known and not unchanged)
+        # Also of an unchanged cell: what it was refused may be refused because of another row than before.
+        self._ledger.finish_cell(record, blocks, sieve.denied, replace=history.known and not unchanged)
         self._emit(CellFinished(cell, status.name.lower(), len(sieve.lines)))
 
     def _released(self, cell: Cell, history: History, sieve: Sieve) -> list[int]:

@@ -135,7 +135,9 @@ class Claims:
         """Give up what a cell had in earlier attempts and has no more.
 
         Returns:
-            the exact marks that were still this cell's: those who were denied because of them may have their rows now.
+            the exact marks because of which others were denied rows that they may have now: those that were still this
+            cell's. Where near duplicates are looked for, all: the cell's row was in the index until now, and denied
+            others theirs, even if an earlier cell had taken its exact mark meanwhile and given that up again.
         """
         kept_exact = {one[:EXACT] for one in kept}
         kept_signatures = {one[EXACT:] for one in kept}
@@ -147,7 +149,8 @@ class Claims:
                 if handle is not None:
                     self._near.remove(handle)
             number = int.from_bytes(exact, "big")
-            if exact not in kept_exact and self._seen.release(number, cell):
+            freed = exact not in kept_exact and self._seen.release(number, cell)
+            if freed or self._near is not None:
                 released.append(number)
         return released
 

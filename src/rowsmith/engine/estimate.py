@@ -8,8 +8,8 @@ Some cells, spread over the plan, are worked through by the recipe itself, with 
   counted from that text. Reasoning is not in it: a model that thinks takes several times as much.
 - Every answer is taken to be good: no rounds for rows that lack, no retries.
 
-A small paid sample mends all three: for each model and role, calls per cell and tokens per call are scaled by what
-the sampled cells took, rounds included, over what the same cells were estimated at.
+A small paid sample mends all three. For each model and role, calls and the tokens of requests are scaled by what the
+sampled cells took, rounds included, over what the same cells were estimated at; answers take as much as theirs did.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Estimate:
             f"rows    {self.rows:,} from {self.cells:,} cells",
             f"calls   about {self.calls:,}",
             f"tokens  about {self.input_tokens:,} in, {self.output_tokens:,} out",
-            f"cost    {'' if self.cost is None else 'about '}{cost}",
+            f"cost    {'about ' if self.cost else ''}{cost}",
             f"time    {'unknown' if self.seconds is None else f'{self.seconds:,.0f} s or more'}",
         ]
         return "\n".join(lines)
@@ -236,8 +236,8 @@ def weighted(plan: Plan, count: int) -> Iterator[tuple[int, float]]:
     """
     full = bisect_left(range(len(plan)), True, key=lambda number: plan.cell(number).want < plan.rows.per_cell)
     rest = len(plan) - full
-    head = [number for number in plan.spread(count) if number < full] or [0] * (full > 0)
     share = min(rest, -(-count * rest // max(1, len(plan))))
+    head = [number for number in plan.spread(max(1, count - share)) if number < full] or [0] * (full > 0)
     tail = [full + rest * place // share for place in range(share)]
     for numbers, cells in ((head, full), (tail, rest)):
         for number in numbers:
@@ -275,7 +275,7 @@ async def _sharpen(sums: dict[Who, Sums], recipe: Recipe, asker: DryAsker, trial
         part.seconds = part.calls * took.seconds / took.calls
         if took.asked or took.answered:  # else the service does not tell its tokens
             part.asked *= took.asked / guess.asked
-            part.answered = took.answered * part.answered / guess.answered if guess.answered else took.answered
+            part.answered = part.calls * took.answered / took.calls
             part.cached = part.asked * took.cached / max(1.0, took.asked)
 
 

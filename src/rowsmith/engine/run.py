@@ -253,14 +253,16 @@ class Run:
         if self._recipe.unique:
             work.claims = Claims(Seen(plan.total_rows), work.displaced, self._near())
             work.claims.load(ledger.marks())
-            for number in () if ledger.was_finished else work.claims.stale(ledger.denied()):
-                ledger.reopen(number)
-            await ledger.flushed()
-        settled = store.count(CellStatus.DONE, CellStatus.SHORT)
         pending = Pending(range(len(plan)), ledger.settled())
         known_before = settled < len(plan) and store.count(CellStatus.OPEN, CellStatus.FAILED) > 0
         known = store.is_known if known_before else _never
         await self._put_to_work(pending, work, ledger, known, len(plan) - settled)
+        # Only now: before, a cell still to be worked on may be about to claim what another was refused.
+        resumed = work.claims is not None and not ledger.was_finished and not self._why
+        if work.claims is not None and resumed and (wronged := set(work.claims.stale(ledger.denied()))):
+            for number in wronged:
+                work.displaced(number)
+            await self._put_to_work(pending, work, ledger, known, len(wronged))
 
     def _near(self) -> NearIndex | None:
         threshold = self._recipe.near_duplicates

@@ -1,8 +1,9 @@
 """How many requests a service takes at once, found out by asking it.
 
 The room for requests in flight starts moderate and doubles round by round while the service answers more for it. A
-round is as many answers as there is room, all to requests that were sent in it. What more in flight has brought is judged by answers per second, which is
-requests in flight divided by their latency (Little's law): where latency grows as fast as the room, nothing is won.
+round is as many answers as there is room, all to requests that were sent in it. What more in flight has brought is
+judged by answers per second, which is requests in flight divided by their latency (Little's law): where latency grows
+as fast as the room, nothing is won.
 
 - Growing: double the room as long as that brings at least a quarter more answers.
 - Shrinking: it brought less. Go down to what the answers need (as BBR sizes its window: rate times the latency before

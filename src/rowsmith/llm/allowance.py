@@ -140,6 +140,8 @@ class Allowance:
         """Whether a request that has just come may go at once."""
         if self.waiting or self.in_flight >= self.concurrency.room:
             return False
+        if self.in_flight == 0:
+            self._found.idle(self.clock.now(), self.answers)
         return not self.timed or (self.day.renewal(self.clock.date()) is None and self._wait(self.clock.now())[0] <= 0)
 
     def take(self, limiter: Limiter, size: int) -> int:
@@ -163,9 +165,12 @@ class Allowance:
                 self._set_timed()
         return ticket
 
-    def queue(self, limiter: Limiter, turn: Turn) -> None:
-        """A request waits."""
-        limiter.turns.append(turn)
+    def queue(self, limiter: Limiter, turn: Turn, *, again: bool) -> None:
+        """A request waits; one that was sent before comes first."""
+        if again:
+            limiter.turns.appendleft(turn)
+        else:
+            limiter.turns.append(turn)
         if limiter not in self.waiting:
             self.waiting.append(limiter)
         self.pump()
@@ -330,9 +335,8 @@ class Allowance:
             pair = (reading.limit, reading.window)
             if reading.unit not in told or pair[0] / pair[1] < told[reading.unit][0] / told[reading.unit][1]:
                 told[reading.unit] = pair
-        if told != self._told or self.day.watched:
-            self._told = told or self._told
-            self._set_paces()
+        self._told.update(told)
+        self._set_paces()
         for reading in readings:
             self._squeeze(reading, now)
 

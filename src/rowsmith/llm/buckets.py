@@ -142,6 +142,10 @@ class FoundPace:
             self._plateau = _PLATEAU
             self._find(self._mean(now), now)
 
+    def idle(self, now: float, answers: int) -> None:
+        """Nothing was asked of the service until now: what it answered before says nothing of its rate."""
+        self._period = self._last = (now, answers)
+
     def recovered(self, now: float) -> None:
         """Something has been answered again: how long that took says more of the rate than what was answered before."""
         if self.rate and now - self._stalled_at > max(_STALL, 3 / self.rate):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from rowsmith.errors import BadRequestError, ProviderError, QuotaError, RateLimitError
@@ -81,7 +82,7 @@ class Caller:
         while True:
             ticket = limiter.try_enter(size)
             if ticket is None:
-                ticket = await limiter.enter(size)
+                ticket = await limiter.enter(size, again=retries > 0)
             started = now()
             try:
                 completion = await self.provider.complete(body, self._transport)
@@ -126,7 +127,7 @@ class Caller:
         if policy.gives_up(error, failures):
             final = error
         elif isinstance(error, RateLimitError) and max(waiting, stalled) > policy.patience:
-            final = _out_of_patience(error, waiting)
+            final = self._out_of_patience(error, waiting, stalled)
         if final is not None:
             if final.fatal and not isinstance(final, BadRequestError):
                 self._close_with(final)
@@ -136,6 +137,22 @@ class Caller:
             raise final from error
         self._end_scouting()
         return policy.pause(failures, error) if policy.counts(error) else waiting
+
+    def _out_of_patience(self, error: RateLimitError, waiting: float, stalled: float) -> QuotaError:
+        if waiting > self._policy.patience:
+            when = datetime.fromtimestamp(self._clock.date() + waiting, UTC).strftime("%Y-%m-%d %H:%M UTC")
+            said = f"the service asks to wait until {when}"
+        else:
+            said = f"the service has refused every request for {stalled / 60:.0f} minutes"
+        return QuotaError(
+            f"{said}: {error.message}",
+            provider=error.provider,
+            model=error.model,
+            status=error.status,
+            request_id=error.request_id,
+            hint="Run the same again later: it goes on where it stopped",
+            retry_after=error.retry_after,
+        )
 
     def _close_with(self, error: ProviderError) -> None:
         self._fatal = error
@@ -172,17 +189,3 @@ class Caller:
             self._back.set()
             if self._scout is not None:
                 self._scout.cancel()
-
-
-def _out_of_patience(error: RateLimitError, waiting: float) -> QuotaError:
-    said = "asks to wait for" if waiting > 60 else "has refused every request for more than"
-    minutes = max(1, round(waiting / 60)) if waiting > 60 else 60
-    return QuotaError(
-        f"the service {said} {minutes} minutes: {error.message}",
-        provider=error.provider,
-        model=error.model,
-        status=error.status,
-        request_id=error.request_id,
-        hint="Run the same again later: it goes on where it stopped",
-        retry_after=error.retry_after,
-    )

@@ -136,11 +136,12 @@ class Limiter:
         with self._lock:
             return allowance.take(self, size) if allowance.may_go() else None
 
-    async def enter(self, size: int = 0) -> int:
+    async def enter(self, size: int = 0, *, again: bool = False) -> int:
         """Wait until a request may go, and count it as in flight: its ticket, with which it must leave again.
 
         Args:
             size: bytes of the request's body; its tokens are guessed from them.
+            again: it was sent before and failed: it goes before those that were not.
 
         Raises:
             Stopped: the limiter is closed.
@@ -155,7 +156,7 @@ class Limiter:
         allowance = self._allowance
         turn = Turn(self._loop.create_future(), size)
         with self._lock:
-            allowance.queue(self, turn)
+            allowance.queue(self, turn, again=again)
         try:
             ticket = await turn.future
         except asyncio.CancelledError:

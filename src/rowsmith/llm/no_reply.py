@@ -14,7 +14,8 @@ import ssl
 from rowsmith.errors import ConnectionFailedError, MalformedReplyError, ProviderError, ProviderTimeoutError
 from rowsmith.llm import failures
 from rowsmith.llm.failures import Caller
-from rowsmith.llm.http1 import BadReplyError, IncompleteReplyError
+from rowsmith.llm.heads import BadReplyError
+from rowsmith.llm.http1 import IncompleteReplyError
 from rowsmith.llm.pool import CONNECT_SECONDS, NoConnectionError, NoProxyError
 
 RAISED = (OSError, BadReplyError, IncompleteReplyError, NoConnectionError, NoProxyError)
@@ -67,7 +68,8 @@ def _told(error: BaseException, place: str, timeout: float, caller: Caller) -> _
         case NoConnectionError(cause=cause):
             return ConnectionFailedError, f"no connection to {place}: {_reason(cause)}", caller.no_server
         case NoProxyError():
-            return ConnectionFailedError, f"the proxy on the way to {place} refused: {error}", "Check HTTPS_PROXY"
+            why = f"{error}: {_reason(error.__cause__)}" if error.__cause__ else str(error)
+            return ConnectionFailedError, f"the proxy on the way to {place} failed: {why}", "Check HTTPS_PROXY"
         case BadReplyError():
             return MalformedReplyError, f"what {place} sent is not HTTP: {error}", "Check `api_base`"
         case ssl.SSLError():

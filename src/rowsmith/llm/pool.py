@@ -10,7 +10,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from rowsmith.llm.address import bracketed, is_ip
-from rowsmith.llm.http1 import BadReplyError, IncompleteReplyError, Reply, ReplyParser, request_head
+from rowsmith.llm.heads import BadReplyError, request_head
+from rowsmith.llm.http1 import IncompleteReplyError, Reply, ReplyParser
 
 if TYPE_CHECKING:
     from rowsmith.llm.proxy import Proxy
@@ -24,6 +25,8 @@ _FRESH_SECONDS: Final = 0.5
 _SWEEP_SECONDS: Final = 0.01
 """The least time between two looks for connections that are late."""
 _BUFFER: Final = 64 * 2**10
+_TOGETHER: Final = 8
+"""Requests that are sent at once, without waiting for the others of the same turn."""
 _EYEBALLS_SECONDS: Final = 0.25
 """What RFC 8305 (section 5) recommends to wait for one address before the next is tried beside it."""
 
@@ -54,15 +57,15 @@ class NoConnectionError(Exception):
 
 
 class NoProxyError(Exception):
-    """The proxy cannot be reached, or will not go on. The text says why, for a person."""
+    """The proxy cannot be reached, or will not go on. The text, and a cause where there is one, say why."""
 
 
 class Connection(asyncio.BufferedProtocol):
     """One connection: one request at a time, and the reply to it.
 
     It reads into a buffer that all share: what is in it is taken out before anyone else can read. (With a plain
-    `Protocol`, asyncio allocates 256 KB for each read, which costs as much as all else together.) A request is one write:
-    the system takes what it can at once, and asyncio the rest; nothing more is written until the reply is there.
+    `Protocol`, asyncio allocates 256 KB for each read, which costs as much as all else together.) A request is one
+    write: the system takes what it can at once, and asyncio the rest; nothing more is written until the reply is there.
 
     Attributes:
         deadline: the loop's time at which it is closed: with a request under way its timeout, else its idle time.
@@ -95,17 +98,24 @@ class Connection(asyncio.BufferedProtocol):
 
     def send(self, data: bytes, deadline: float) -> asyncio.Future[Reply]:
         """Send a whole request. The future gets the reply, or what prevented it."""
-        pool, transport = self._pool, self._transport
-        assert transport is not None
+        pool = self._pool
         self._begun = False
+        self._unsent = True
         self.deadline = deadline
         self._waiter = waiter = pool.loop.create_future()
-        transport.write(data)
-        # The first attempt to send is made at once; if that fails, nothing has gone out.
-        self._unsent = transport.is_closing()
+        pool.post(self, data)
         if deadline < pool.sweep_at:
             pool.watch(deadline)
         return waiter
+
+    def write(self, data: bytes) -> None:
+        """Give the request to the system, unless it was given up meanwhile."""
+        transport = self._transport
+        if self._gone or self._waiter is None or transport is None:
+            return
+        transport.write(data)
+        # The first attempt to send is made at once; if that fails, nothing has gone out.
+        self._unsent = transport.is_closing()
 
     def may_repeat(self, idempotent: bool) -> bool:
         """Whether the request that failed may be sent again unasked, on a new connection.
@@ -152,7 +162,7 @@ class Connection(asyncio.BufferedProtocol):
         try:
             reply = await self.send(request_head("CONNECT", place, place, dict(proxy.headers)), deadline)
         except (BadReplyError, IncompleteReplyError) as exc:
-            raise NoProxyError(f"its answer makes no sense: {exc}") from exc
+            raise NoProxyError("its answer makes no sense") from exc
         if not 200 <= reply.status < 300:
             raise NoProxyError(f"{reply.status} {_phrase(reply.status)}".rstrip())
         self._parser.tunnel = False
@@ -169,6 +179,7 @@ class Connection(asyncio.BufferedProtocol):
             self.drop()
 
     def get_buffer(self, sizehint: int) -> memoryview:
+        del sizehint  # whatever is read, it is taken out at once
         return self._pool.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -196,7 +207,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._gone = True
-        self._pool.connections.discard(self)
+        self._pool.forget(self)
         if self in self._idle:
             self._idle.remove(self)
         self._fail(exc)
@@ -236,7 +247,18 @@ class Pool:
         closed: whether it is closed for good.
     """
 
-    __slots__ = ("_context", "_idle", "_timer", "buffer", "closed", "connections", "loop", "sweep_at")
+    __slots__ = (
+        "_context",
+        "_emptied",
+        "_idle",
+        "_outgoing",
+        "_timer",
+        "buffer",
+        "closed",
+        "connections",
+        "loop",
+        "sweep_at",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -245,6 +267,8 @@ class Pool:
         self.sweep_at = math.inf
         self.closed = False
         self._idle: dict[Origin, list[Connection]] = {}
+        self._outgoing: list[tuple[Connection, bytes]] = []
+        self._emptied = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._context: ssl.SSLContext | None = None
 
@@ -285,6 +309,25 @@ class Pool:
                 raise
             connection = await self._open(origin, deadline)
 
+    def post(self, connection: Connection, data: bytes) -> None:
+        """Send a request in this turn of the loop, together with the others of this turn.
+
+        The first byte that reaches a server at rest wakes it, and so does every other byte that comes after it has
+        gone to rest again. Sent close together, eight requests wake it once; on one machine that is a quarter of the
+        processor time of a call.
+        """
+        self._outgoing.append((connection, data))
+        waiting = len(self._outgoing)
+        if waiting == 1:
+            self.loop.call_soon(self._send_all)
+        elif waiting >= _TOGETHER:
+            self._send_all()
+
+    def _send_all(self) -> None:
+        outgoing, self._outgoing = self._outgoing, []
+        for connection, data in outgoing:
+            connection.write(data)
+
     def watch(self, deadline: float) -> None:
         """Look at the deadlines at this time. Most deadlines are met, so they need no timers of their own."""
         if self._timer is not None:
@@ -299,8 +342,14 @@ class Pool:
             self._timer.cancel()
         for connection in tuple(self.connections):
             connection.drop()
-        while self.connections:
-            await asyncio.sleep(0)
+        if self.connections:
+            await self._emptied.wait()
+
+    def forget(self, connection: Connection) -> None:
+        """Take note that a connection is closed."""
+        self.connections.discard(connection)
+        if self.closed and not self.connections:
+            self._emptied.set()
 
     def _sweep(self) -> None:
         now = self.loop.time()
@@ -350,7 +399,7 @@ class Pool:
         try:
             await self._connect(connection, proxy.host, proxy.port, secure=proxy.scheme == "https")
         except OSError as exc:
-            raise NoProxyError(f"no connection to it: {type(exc).__name__}") from exc
+            raise NoProxyError("no connection to it") from exc
         if origin.scheme == "https":
             place = f"{bracketed(origin.host)}:{origin.port}"
             await connection.tunnel(place, proxy, self._tls(), origin.host, limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -10,13 +11,15 @@ from typing import Any, Self
 from rowsmith.errors import ConfigError
 from rowsmith.llm import address, failures, no_reply, proxy
 from rowsmith.llm.failures import Caller
-from rowsmith.llm.http1 import Reply, request_head
+from rowsmith.llm.heads import request_head
+from rowsmith.llm.http1 import Reply
 from rowsmith.llm.pool import CONNECT_SECONDS, Connection, Origin, Pool
 
 __all__ = ["CONNECT_SECONDS", "Caller", "Reply", "Transport"]
 
 _NO_HEADERS: Mapping[str, str] = {}
 _MOST_ROUTES = 256
+_LOGIN = re.compile(r"//[^/@]*@")
 
 
 class _Route:
@@ -122,26 +125,30 @@ class Transport:
         raise no_reply.translate(failed, route.place, timeout, caller) from no_reply.shown(failed, caller)
 
     def _route(self, pool: Pool, method: str, url: str, headers: Mapping[str, str], caller: Caller) -> _Route:
-        try:
-            to = address.parse(url)
-        except ValueError:
-            shown = failures.shorten(failures.scrub(url, caller.secrets))
+        to = _parsed(url)
+        if to is None:
+            shown = failures.shorten(failures.scrub(_LOGIN.sub("//***@", url), caller.secrets))
             raise ConfigError(
                 f"{shown!r} is no address of a service. Give `api_base` as http://host:port or https://host."
-            ) from None
+            )
         through = proxy.find(to) if self._trust_env else None
         target, given = to.target, dict(headers)
         sent = given
         if through is not None and to.scheme == "http":
             # A proxy is told the whole address (RFC 9112, 3.2.2), and its name and password with every request.
             target, sent = f"http://{to.place}{target}", given | dict(through.headers)
-        try:
-            head = request_head(method, target, to.place, sent)
-        except ValueError as exc:
-            raise ConfigError(f"The request to {to.place} cannot be sent: {exc}.") from None
+        head = request_head(method, target, to.place, sent)
         origin = Origin(to.scheme, to.host, to.port, through)
         if len(self._routes) >= _MOST_ROUTES:
             self._routes.clear()
         made = _Route(given, head, origin, to.place, pool.idle(origin))
         self._routes[method, url, id(headers)] = made
         return made
+
+
+def _parsed(url: str) -> address.Address | None:
+    """None for what is no address: an error raised where it is caught would carry all of it as its context."""
+    try:
+        return address.parse(url)
+    except ValueError:
+        return None

@@ -1,0 +1,444 @@
+"""How connections are kept, given up and watched over."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import threading
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from rowsmith.errors import ConfigError, ConnectionFailedError, MalformedReplyError, ProviderError, ProviderTimeoutError
+from rowsmith.llm import pool as module
+from rowsmith.llm.transport import Caller, Transport
+
+from .loopback import always, served
+from .wire import Peer, echo, wire
+
+CALLER = Caller("openai", "gpt-x")
+HEADERS = {"Content-Type": "application/json"}
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.fixture
+async def transport() -> AsyncIterator[Transport]:
+    async with Transport() as opened:
+        yield opened
+
+
+async def post(transport: Transport, url: str, body: bytes = b"{}", timeout: float = 5.0) -> bytes:
+    return (await transport.post(url, body, HEADERS, timeout=timeout, caller=CALLER)).body
+
+
+async def get(transport: Transport, url: str) -> bytes:
+    return (await transport.get(url, timeout=5.0, caller=CALLER)).body
+
+
+async def failure(transport: Transport, url: str, body: bytes = b"{}", timeout: float = 5.0) -> ProviderError:
+    with pytest.raises(ProviderError) as caught:
+        await post(transport, url, body, timeout)
+    return caught.value
+
+
+async def settled() -> None:
+    """Wait until what is on its way on loopback has arrived."""
+    await asyncio.sleep(0.03)
+
+
+async def test_as_many_connections_as_calls_at_once_and_no_more(transport: Transport) -> None:
+    async with wire(echo) as server:
+        for _ in range(3):
+            bodies = [b"%d" % number for number in range(20)]
+            assert await asyncio.gather(*(post(transport, server.url, body) for body in bodies)) == bodies
+    assert server.connections == 20
+
+
+async def test_the_connection_used_last_is_used_next(transport: Transport) -> None:
+    async def behave(peer: Peer) -> None:
+        while True:
+            await asyncio.sleep(0.02 * int(await peer.request()))
+            await peer.answer(b"%d" % peer.number)
+
+    async with wire(behave) as server:
+        slow, _ = await asyncio.gather(post(transport, server.url, b"2"), post(transport, server.url, b"0"))
+        assert await post(transport, server.url, b"0") == await post(transport, server.url, b"0") == slow
+
+
+async def test_a_large_body_goes_out_and_comes_back_whole(transport: Transport) -> None:
+    body = bytes(range(256)) * 40_000
+    async with wire(echo) as server:
+        assert await post(transport, server.url, body) == body
+        assert await post(transport, server.url, body) == body
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.6])
+async def test_a_connection_that_the_server_closed_is_not_used_again(transport: Transport, pause: float) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.answer(await peer.request())
+
+    async with wire(behave) as server:
+        await post(transport, server.url)
+        await server.ended.wait()
+        await settled()
+        await asyncio.sleep(pause)
+        await post(transport, server.url)
+    assert server.connections == 2
+
+
+class Hasty:
+    """A server in a thread, so that it acts while the event loop is kept busy: it hangs up after one reply."""
+
+    def __init__(self, *, reset: bool) -> None:
+        self._reset = reset
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+        self.requests = 0
+        self.go_on = threading.Event()
+        self.hung_up = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        for last in (False, True):
+            connection, _ = self._listener.accept()
+            with connection:
+                if connection.recv(65536):
+                    self.requests += 1
+                    connection.sendall(OK + b"Content-Length: 2\r\n\r\nok")
+                if last:
+                    return
+                self.go_on.wait(5)
+                if self._reset:
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.hung_up.set()
+
+    def hang_up(self) -> None:
+        """Close the first connection, and block the event loop until it is closed."""
+        self.go_on.set()
+        self.hung_up.wait(5)
+        time.sleep(0.02)
+
+    def close(self) -> None:
+        self._thread.join(5)
+        self._listener.close()
+
+
+async def test_a_post_that_the_system_refuses_to_send_is_sent_on_a_new_connection(transport: Transport) -> None:
+    server = Hasty(reset=True)
+    await post(transport, server.url)
+    server.hang_up()
+    assert await post(transport, server.url) == b"ok"
+    server.close()
+    assert server.requests == 2
+
+
+async def test_an_old_connection_is_asked_whether_it_is_open(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FRESH_SECONDS", 0.0)
+    server = Hasty(reset=False)
+    await post(transport, server.url)
+    server.hang_up()
+    assert await post(transport, server.url) == b"ok"
+    server.close()
+    assert server.requests == 2
+
+
+async def hang_up_on_the_second(peer: Peer) -> None:
+    await peer.request()
+    if peer.number == 1:
+        await peer.answer(b"first")
+        await peer.request()
+    else:
+        await peer.answer(b"again")
+
+
+async def test_a_post_that_may_have_been_carried_out_is_not_sent_again(transport: Transport) -> None:
+    async with wire(hang_up_on_the_second) as server:
+        await post(transport, server.url)
+        error = await failure(transport, server.url)
+    assert isinstance(error, ConnectionFailedError)
+    assert error.retryable
+    assert len(server.heads) == 2
+
+
+async def test_a_get_is_sent_again_once(transport: Transport) -> None:
+    async with wire(hang_up_on_the_second) as server:
+        await get(transport, server.url)
+        assert await get(transport, server.url) == b"again"
+    assert len(server.heads) == 3
+
+
+async def test_nothing_is_sent_again_on_a_connection_that_was_new(transport: Transport) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+
+    async with wire(behave) as server:
+        with pytest.raises(ConnectionFailedError):
+            await get(transport, server.url)
+    assert len(server.heads) == 1
+
+
+async def test_nothing_is_sent_again_once_a_byte_of_the_reply_was_there(transport: Transport) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        await peer.answer(b"first")
+        await peer.request()
+        await peer.say(b"H")
+
+    async with wire(behave) as server:
+        await get(transport, server.url)
+        with pytest.raises(ConnectionFailedError):
+            await get(transport, server.url)
+    assert len(server.heads) == 2
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        OK + b"Connection: close\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        OK + b"Content-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n\r\n",
+    ],
+    ids=["close", "HTTP/1.0", "another reply", "an empty line"],
+)
+async def test_a_connection_is_given_up_after_a_reply_that_says_so_or_is_followed_by_more(
+    transport: Transport, reply: bytes
+) -> None:
+    async def behave(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await peer.say(reply)
+
+    async with wire(behave) as server:
+        assert await post(transport, server.url) == b"ok"
+        assert await post(transport, server.url) == b"ok"
+    assert server.connections == 2
+
+
+async def test_what_comes_unasked_is_not_taken_for_the_next_reply(transport: Transport) -> None:
+    async def behave(peer: Peer) -> None:
+        while True:
+            await peer.answer(await peer.request())
+            await asyncio.sleep(0.01)
+            await peer.say(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+
+    async with wire(behave) as server:
+        await post(transport, server.url)
+        await settled()
+        assert await post(transport, server.url, b"mine") == b"mine"
+    assert server.connections == 2
+
+
+async def test_a_reply_without_a_length_ends_with_the_connection(transport: Transport) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(OK + b"\r\nall ")
+        await settled()
+        await peer.say(b"of it")
+
+    async with wire(behave) as server:
+        assert await post(transport, server.url) == b"all of it"
+
+
+@pytest.mark.parametrize("closes", [True, False])
+async def test_a_refusal_is_heard_before_the_request_is_out(transport: Transport, closes: bool) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.reader.readuntil(b"\r\n\r\n")
+        await peer.say(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
+        if not closes:
+            await asyncio.sleep(5)
+
+    async with wire(behave) as server, wire(echo) as other:
+        error = await failure(transport, server.url, b" " * 20_000_000)
+        assert (error.status, error.message) == (413, "big")
+        await server.ended.wait()
+        await post(transport, other.url)
+        with pytest.raises(ProviderError):
+            await post(transport, server.url, b" " * 20_000_000)
+    assert server.connections == 2
+
+
+async def test_a_cancelled_call_closes_its_connection(transport: Transport) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        if peer.number == 1:
+            await peer.reader.read()
+            return
+        await peer.answer(b"mine")
+
+    async with wire(behave) as server:
+        task = asyncio.create_task(post(transport, server.url))
+        await settled()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(server.ended.wait(), 1)
+        assert await post(transport, server.url) == b"mine"
+
+
+async def test_a_call_that_is_cancelled_as_its_reply_comes_spoils_nobody_elses(transport: Transport) -> None:
+    async with wire(echo) as server:
+        for turns in range(60):
+            task = asyncio.create_task(post(transport, server.url, b"cancelled"))
+            for _ in range(turns % 12):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert await post(transport, server.url, b"%d" % turns) == b"%d" % turns
+
+
+async def test_each_call_keeps_its_own_timeout(transport: Transport) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        await asyncio.sleep(5)
+
+    async def late(timeout: float) -> float:
+        began = time.perf_counter()
+        assert isinstance(await failure(transport, server.url, timeout=timeout), ProviderTimeoutError)
+        return time.perf_counter() - began
+
+    given = [0.5, 0.05, 0.2, 0.35]
+    async with wire(behave) as server:
+        taken = await asyncio.gather(*map(late, given))
+    for timeout, seconds in zip(given, taken, strict=True):
+        assert timeout <= seconds < timeout + 0.15
+
+
+async def test_a_head_that_trickles_in_runs_into_the_timeout(transport: Transport) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(OK)
+        while True:
+            await peer.say(b"A: b\r\n")
+            await asyncio.sleep(0.01)
+
+    async with wire(behave) as server:
+        assert isinstance(await failure(transport, server.url, timeout=0.1), ProviderTimeoutError)
+
+
+async def test_a_server_that_takes_nothing_runs_into_the_timeout(transport: Transport) -> None:
+    async def behave(peer: Peer) -> None:
+        peer.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a transport of both directions
+        await asyncio.sleep(5)
+
+    async with wire(behave) as server:
+        error = await failure(transport, server.url, b" " * 200_000_000, timeout=0.3)
+        assert isinstance(error, ProviderTimeoutError)
+
+
+async def test_a_server_that_accepts_nobody_runs_into_the_timeout(transport: Transport) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        waiting = []
+        for _ in range(8):
+            one = socket.socket()
+            one.setblocking(False)
+            one.connect_ex(address)
+            waiting.append(one)
+        error = await failure(transport, f"http://127.0.0.1:{address[1]}/", timeout=0.2)
+        for one in waiting:
+            one.close()
+    assert isinstance(error, ProviderTimeoutError)
+    assert "no connection" in error.message
+
+
+async def test_idle_connections_are_closed_in_the_end(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_IDLE_SECONDS", 0.1)
+    async with wire(echo) as server:
+        await asyncio.gather(post(transport, server.url), post(transport, server.url))
+        assert not server.ended.is_set()
+        await asyncio.wait_for(server.ended.wait(), 1)
+        await settled()
+        assert transport._pool is not None
+        assert not transport._pool.connections
+        await post(transport, server.url)
+
+
+async def test_closing_the_transport_ends_what_is_under_way() -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        await peer.reader.read()
+
+    async with wire(behave) as server:
+        async with Transport() as transport:
+            task = asyncio.create_task(failure(transport, server.url))
+            await settled()
+        assert isinstance(await task, ConnectionFailedError)
+        await asyncio.wait_for(server.ended.wait(), 1)
+
+
+async def test_closing_the_transport_while_it_connects_leaves_nobody_waiting() -> None:
+    async with wire(echo) as server:
+        for turns in range(12):
+            async with Transport() as transport:
+                task = asyncio.create_task(post(transport, server.url))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            (ended,) = await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), 1)
+            assert ended == b"{}" or isinstance(ended, ConnectionFailedError | RuntimeError)
+
+
+async def test_a_changed_header_is_sent_as_it_is_now(transport: Transport) -> None:
+    headers = {"X-Number": "1"}
+    async with wire(echo) as server:
+        for number in ("1", "2"):
+            headers["X-Number"] = number
+            await transport.post(server.url, b"", headers, timeout=5, caller=CALLER)
+    assert [b"X-Number: 1" in head for head in server.heads] == [True, False]
+    assert b"X-Number: 2" in server.heads[1]
+
+
+async def test_many_headers_and_addresses_are_not_all_remembered(transport: Transport) -> None:
+    async with wire(echo) as server:
+        for number in range(600):
+            await transport.post(f"{server.url}/{number}", b"", {"N": str(number)}, timeout=5, caller=CALLER)
+        assert len(transport._routes) <= 256
+    assert server.connections == 1
+
+
+async def test_ipv6_and_names_are_reached(transport: Transport) -> None:
+    async with served(always("by name")) as server:
+        assert await post(transport, server.url.replace("127.0.0.1", "localhost")) == b"by name"
+    if not socket.has_ipv6:
+        return
+    async with wire(echo, host="::1") as six:
+        assert await post(transport, f"http://[::1]:{six.port}/", b"six") == b"six"
+    assert b"Host: [::1]:%d\r\n" % six.port in six.heads[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("", b"/"),
+        ("?a=b#c", b"/?a=b"),
+        ("/v1/a b/ä%20/%2F?q=ü&x=[1]#part", b"/v1/a%20b/%C3%A4%20/%2F?q=%C3%BC&x=%5B1%5D"),
+    ],
+)
+async def test_the_path_goes_out_encoded(transport: Transport, path: str, sent: bytes) -> None:
+    async with wire(echo) as server:
+        await post(transport, f"http://127.0.0.1:{server.port}{path}")
+    assert server.heads[0].startswith(b"POST " + sent + b" HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("url", ["http://user:a-password@host/", "http://a..b/", "http://h\r\nX: 1/", "http://h:0/"])
+async def test_an_address_that_cannot_be_called_is_refused_without_a_password(transport: Transport, url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        await post(transport, url)
+    assert "a-password" not in str(caught.value)
+
+
+async def test_an_unclear_reply_closes_its_connection(transport: Transport) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nokk")
+        await peer.reader.read()
+
+    async with wire(behave) as server:
+        assert isinstance(await failure(transport, server.url), MalformedReplyError)
+        await asyncio.wait_for(server.ended.wait(), 1)
