@@ -48,8 +48,13 @@ def test_one_model_may_stand_without_a_list(llms: str) -> None:
 def test_what_is_said_beside_the_file_wins() -> None:
     file = write(CLASSIFICATION + "llms: [a/b, c/d]\nspread: true\nmax_concurrency: 3\nseed: 1\n")
     overrides = Overrides(
-        settings=["seed=2", "expansion.placeholders.tone=[dry, 007]", "classes.1.name=off", "languages={no: Norwegian}"]
-        + ["prompts=['{num_samples} {{tone}} {language_name} {label_name} {label_description}']"],
+        settings=[
+            "seed=2",
+            "expansion.placeholders.tone=[dry, 007]",
+            "classes.1.name=off",
+            "languages={no: Norwegian}",
+            "prompts=['{num_samples} {{tone}} {language_name} {label_name} {label_description}']",
+        ],
         llms=["offline", "{model: offline, latency: 0.5}"],
         output=Path("other.jsonl"),
         how={"spread": False, "max_concurrency": 9},
@@ -128,7 +133,7 @@ def test_a_byte_order_mark_is_passed_over_and_other_encodings_are_refused() -> N
     Path("job.yaml").write_bytes(b"\xef\xbb\xbf" + CLASSIFICATION.encode())
     assert load_job("job.yaml").dataset.config.output_file == "rows.jsonl"
     Path("job.yaml").write_bytes("dataset: é".encode("latin-1"))
-    with pytest.raises(ConfigError, match="job.yaml is not UTF-8 text"):
+    with pytest.raises(ConfigError, match=r"job\.yaml is not UTF-8 text"):
         load_job("job.yaml")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_job(".")

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import sqlite3
+import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -115,6 +116,7 @@ class Model:
     Attributes:
         answer: what it says; what it raises, the call raises.
         seconds: how long an answer takes.
+        api_key: one for each: limits are shared by those who have the same, and no test is to learn from another.
         asked: every question so far, in order of arrival.
         answered: how many were answered.
     """
@@ -128,6 +130,7 @@ class Model:
     name: str = "memory"
     timeout: float = 60.0
     limits: KnownLimits = KnownLimits()
+    api_key: str = field(default_factory=lambda: uuid.uuid4().hex)
     asked: list[Question] = field(default_factory=list)
     answered: int = 0
     in_flight: int = 0

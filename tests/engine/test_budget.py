@@ -212,6 +212,21 @@ def test_money_that_earlier_starts_spent_is_not_spent_again(tmp_path: Path) -> N
     must_be_exact(tmp_path, 50)
 
 
+def test_cost_is_kept_over_http_as_the_service_counts_tokens(tmp_path: Path, scripted_server: Servers) -> None:
+    server = scripted_server(latency=0.002, hints={"num_samples": 1})
+    provider = OpenAIProvider(
+        "any",
+        api_base=server.base_url,
+        max_completion_tokens=300,
+        input_cost_per_million=1,
+        output_cost_per_million=10,
+    )
+    why = carry_out(cells(tmp_path, 200), provider, max_cost=0.05)
+    assert "max_cost is reached" in why
+    assert 0.04 < cost_spent(tmp_path) <= 0.05
+    assert server.answered == server.count == ledger(tmp_path, "SELECT count(*) FROM calls")[0][0]
+
+
 def test_the_limit_is_for_all_models_together(tmp_path: Path) -> None:
     models = [Metered(model_id=name, max_completion_tokens=100, token_prices=PRICES) for name in ("one", "two")]
     carry_out(cells(tmp_path, 50), models, max_tokens=8_000)

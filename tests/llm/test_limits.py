@@ -30,7 +30,8 @@ def test_no_window_of_a_minute_takes_more_than_the_limit(limit: int, gaps: list[
     pacer = Pacer(limit)
     now, sent = 0.0, []
     for number, gap in enumerate(gaps):
-        now = max(now + gap * 60 / limit, now + max(0.0, pacer.wait(now + gap * 60 / limit)))
+        now += gap * 60 / limit
+        now += max(0.0, pacer.wait(now))
         pacer.take(now)
         # What is sent earlier may arrive later: the worst is every other one as late as it can be.
         sent.append(now + jitter * (number % 2))

@@ -23,9 +23,9 @@ from rowsmith.errors import (
     ServiceError,
 )
 from rowsmith.llm import no_reply
+from rowsmith.llm.connection import NoConnectionError, NoProxyError
 from rowsmith.llm.heads import BadReplyError
 from rowsmith.llm.http1 import IncompleteReplyError
-from rowsmith.llm.pool import NoConnectionError, NoProxyError
 from rowsmith.llm.transport import Caller, Reply, Transport
 
 from .loopback import Asked, always, served, speaking, unused_port

@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from rowsmith.cli.demo import demo
+from rowsmith.cli.estimate import estimate
 from rowsmith.cli.guard import guarded
 from rowsmith.cli.resume import resume
 from rowsmith.cli.run import run
+from rowsmith.cli.sample import sample
 from rowsmith.cli.status import status
 
-COMMANDS = (run, demo, status, resume)
+COMMANDS = (run, demo, estimate, sample, status, resume)
 
 
 def application() -> typer.Typer:

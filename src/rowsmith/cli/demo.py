@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rowsmith.datasets.base import Dataset
 
 FILE = "demo.yaml"
+LONGEST = 150
+"""Signs of a text that the table shows."""
 
 
 def demo(
@@ -40,8 +42,8 @@ def demo(
     if code == 0:
         _show_rows(job.dataset)
         if not quiet:
-            for line in _what_next(file):
-                say(line)
+            for text in _what_next(file):
+                say(text)
     return code
 
 
@@ -71,7 +73,7 @@ def _show_rows(dataset: Dataset[Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from rowsmith.cli.terminal import printable, show
+    from rowsmith.cli.terminal import line, show
 
     table = Table(show_lines=True)
     for name in ("language", "label", "text"):
@@ -81,7 +83,7 @@ def _show_rows(dataset: Dataset[Any]) -> None:
         kind = (row["language"], row["label"])
         if kind not in shown:
             shown.add(kind)
-            table.add_row(*(Text(printable(value)) for value in (*kind, row["text"])))
+            table.add_row(*(Text(line(value, LONGEST)) for value in (*kind, row["text"])))
     console = Console(file=sys.stdout, highlight=False)
     with console.capture() as drawn:
         console.print(table)
@@ -102,5 +104,5 @@ def _what_next(file: Path) -> list[str]:
         f"What was asked for stands in {near(file)}: change it, and make it with a model:",
         f"  {shlex.join(command)}",
         "At hand on this machine:",
-        *(f"  {line}" for line in found),
+        *(f"  {text}" for text in found),
     ]

@@ -7,6 +7,24 @@ from typing import Annotated
 
 import typer
 
+JobFile = Annotated[Path, typer.Argument(metavar="FILE.yaml", help="What to make; see the examples.")]
+Llm = Annotated[
+    list[str] | None,
+    typer.Option("--llm", metavar="MODEL", help="provider/model instead of the file's llms; may be repeated."),
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="PATH", help="The rows file, instead of output_file.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any field, as in seed=7 or classes.0.name=good; repeatable."),
+]
+Spread = Annotated[
+    bool, typer.Option("--spread", help="Deal the prompts out among the models, instead of each to every model.")
+]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Delete the rows and the ledger that the output has, and start anew.")
+]
 MaxConcurrency = Annotated[
     int | None,
     typer.Option("--max-concurrency", min=1, metavar="N", help="Requests in flight per model that are never passed."),

@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from rowsmith.cli.options import (
     Debug,
+    Fresh,
+    JobFile,
+    Llm,
     LogFile,
     LogLevel,
     MaxConcurrency,
     MaxCost,
     MaxRequests,
     MaxTokens,
+    Output,
     Quiet,
+    Settings,
+    Spread,
     set_up_log,
 )
 
 
 def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="What to make; see the examples.")],
-    llm: Annotated[
-        list[str] | None,
-        typer.Option("--llm", metavar="MODEL", help="provider/model instead of the file's llms; may be repeated."),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="PATH", help="The rows file, instead of output_file.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any field, as in seed=7 or classes.0.name=good; repeatable."),
-    ] = None,
-    spread: Annotated[
-        bool, typer.Option("--spread", help="Deal the prompts out among the models, instead of each to every model.")
-    ] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Delete the rows and the ledger that the output has, and start anew.")
-    ] = False,
+    file: JobFile,
+    llm: Llm = None,
+    output: Output = None,
+    settings: Settings = None,
+    spread: Spread = False,
+    fresh: Fresh = False,
     max_concurrency: MaxConcurrency = None,
     max_cost: MaxCost = None,
     max_requests: MaxRequests = None,
@@ -57,7 +46,6 @@ def run(
     set_up_log(log_level, log_file)
 
     from rowsmith.cli.carry_out import carry_out
-    from rowsmith.cli.models import no_model_named
     from rowsmith.datasets.loading import Overrides, load_job
 
     job = load_job(
@@ -76,5 +64,7 @@ def run(
         ),
     )
     if not job.llms:
+        from rowsmith.cli.models import no_model_named
+
         raise no_model_named(str(file))
     return carry_out(job, fresh=fresh, quiet=quiet)

@@ -132,12 +132,11 @@ class _Reader:
             at = self._place(key)
             if not isinstance(key, yaml.ScalarNode):
                 raise ConfigError(f"{at}: a key must be text. {_QUOTE_IT}")
-            if key.value in made.fields:
-                raise ConfigError(
-                    f"{at}: the key {key.value!r} stands twice; it stood in line {made.places[key.value].line}"
-                )
-            made.fields[key.value] = self.tree(value)
-            made.places[key.value] = at
+            name = _joined(key.value)
+            if name in made.fields:
+                raise ConfigError(f"{at}: the key {name!r} stands twice; it stood in line {made.places[name].line}")
+            made.fields[name] = self.tree(value)
+            made.places[name] = at
         for other in merged:
             for name, tree in other.fields.items():
                 if name not in made.fields:

@@ -13,10 +13,11 @@ import ssl
 
 from rowsmith.errors import ConnectionFailedError, MalformedReplyError, ProviderError, ProviderTimeoutError
 from rowsmith.llm import failures
+from rowsmith.llm.connection import NoConnectionError, NoProxyError
 from rowsmith.llm.failures import Caller
 from rowsmith.llm.heads import BadReplyError
 from rowsmith.llm.http1 import IncompleteReplyError
-from rowsmith.llm.pool import CONNECT_SECONDS, NoConnectionError, NoProxyError
+from rowsmith.llm.pool import CONNECT_SECONDS
 
 RAISED = (OSError, BadReplyError, IncompleteReplyError, NoConnectionError, NoProxyError)
 """All that a call can raise for what is no fault of Rowsmith's."""

@@ -10,10 +10,11 @@ from typing import Any, Self
 
 from rowsmith.errors import ConfigError
 from rowsmith.llm import address, failures, no_reply, proxy
+from rowsmith.llm.connection import Connection
 from rowsmith.llm.failures import Caller
 from rowsmith.llm.heads import request_head
 from rowsmith.llm.http1 import Reply
-from rowsmith.llm.pool import CONNECT_SECONDS, Connection, Origin, Pool
+from rowsmith.llm.pool import CONNECT_SECONDS, Origin, Pool
 
 __all__ = ["CONNECT_SECONDS", "Caller", "Reply", "Transport"]
 

@@ -54,7 +54,13 @@ class Seen:
         slot, _ = self._find(mark)
         if self._slots[slot] & 0xFFFFFFFF != cell + _FIRST_OWNER:
             return False
-        self._slots[slot] = _GONE
+        slots, size = self._slots, self._size
+        slots[slot] = _GONE
+        # Before an empty slot no search needs to be told to go on: else slots given up would fill the table in time.
+        if slots[slot + 1 if slot + 1 < size else 0] == _EMPTY:
+            while slots[slot] == _GONE:
+                slots[slot] = _EMPTY
+                slot = (slot or size) - 1
         return True
 
     def _find(self, mark: int) -> tuple[int, int]:

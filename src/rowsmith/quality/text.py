@@ -24,7 +24,8 @@ def folded(text: str) -> str:
 
 def normalised(text: str) -> str:
     """The text as it is compared with others."""
-    return " ".join(folded(text).split()).strip(_ENDS)
+    line = " ".join(folded(text).split())
+    return line.strip(_ENDS) or line
 
 
 def mark(row: Mapping[str, Any], fields: Sequence[str]) -> int:
