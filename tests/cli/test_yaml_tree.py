@@ -15,7 +15,7 @@ from rowsmith.errors import ConfigError
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=80), inner, max_size=4),
     max_leaves=20,
 )
 
@@ -154,6 +154,15 @@ def test_what_does_not_fit_the_model_is_told_with_its_place(text: str, message: 
     with pytest.raises(ConfigError) as error:
         as_model(text)
     assert message in str(error.value)
+
+
+def test_of_a_long_line_the_place_is_shown() -> None:
+    with pytest.raises(ConfigError) as error:
+        read("{" + ", ".join(f"name{number}: 1" for number in range(500)) + "} }", "f.json")
+    place, shown, mark, *_ = str(error.value).splitlines()
+    assert place.startswith("f.json:1:")
+    assert len(shown) < 200
+    assert shown[mark.index("^")] == "}"
 
 
 def test_a_value_on_its_own_is_called_by_its_name_alone() -> None:

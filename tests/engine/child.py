@@ -146,9 +146,11 @@ def carry_out(job: Job) -> None:
     """Run it, or a part of it."""
     journal = Journal(job.folder)
     journal.add("start")
-    listener = _armed(job.kill, journal) if job.kill else _heedless
+    listener = armed(job.kill, journal)
     drawn = random.Random(job.seed)
-    model = Journaled(small_world, seconds=lambda question: job.pace * drawn.choice([0.0, 0.001, 0.004]), journal=journal)
+    model = Journaled(
+        small_world, seconds=lambda question: job.pace * drawn.choice([0.0, 0.001, 0.004]), journal=journal
+    )
     arguments = {"options": QUICK, "max_concurrency": 8, **job.options}
     if job.options.get("fresh"):
         arguments["options"] = replace(QUICK, fresh=True)
@@ -221,12 +223,10 @@ def _live(job: Job) -> NoReturn:
     os._exit(0)
 
 
-def _heedless(event: Event) -> None:
-    """Let everything happen."""
-
-
-def _armed(kill: Kill, journal: Journal) -> Callable[[Event], None]:
-    """Have it happen: a listener for events, a wrapper around a function."""
+def armed(kill: Kill | None, journal: Journal) -> Callable[[Event], None]:
+    """Have a kill happen when it should: a listener for events, else a wrapper around a function."""
+    if kill is None:
+        return lambda event: None
     left = kill.number
 
     def die_if_time() -> None:
@@ -255,7 +255,7 @@ def _armed(kill: Kill, journal: Journal) -> Callable[[Event], None]:
         return result
 
     setattr(owner, name, wrapped)
-    return _heedless
+    return lambda event: None
 
 
 if __name__ == "__main__":

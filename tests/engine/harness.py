@@ -129,7 +129,7 @@ class Model:
     rungs: tuple[Rung, ...] = (Rung.SCHEMA,)
     name: str = "memory"
     timeout: float = 60.0
-    limits: KnownLimits = KnownLimits()
+    limits: KnownLimits = field(default_factory=KnownLimits)
     api_key: str = field(default_factory=lambda: uuid.uuid4().hex)
     asked: list[Question] = field(default_factory=list)
     answered: int = 0

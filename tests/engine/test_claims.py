@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rowsmith.engine.claims import Claims, Holding, packed
-from rowsmith.engine.events import RowAccepted, RowsWithdrawn
+from rowsmith.engine.events import Event, RowAccepted, RowsWithdrawn
 from rowsmith.engine.pending import Pending
 from rowsmith.engine.report import Report
 from rowsmith.quality.seen import Seen
 
 from .child import Job, Kill, Nursery
+from .contention import CELLS, EXPECTED, contended, slow_z, work
 from .harness import QUICK, Events, Model, Question, classes, dataset, entries, ledger, lines, must_be_exact
 
 STORE = "rowsmith.engine.ledger.store"
@@ -83,9 +84,8 @@ def test_every_cell_comes_once_and_a_reopened_one_again(
     seen: list[tuple[int, bool]] = []
     again: set[int] = set()
     for number in reopened:
-        for _ in range(data.draw(st.integers(0, 3))):
-            if (taken := pending.next()) is not None:
-                seen.append(taken)
+        taken = (pending.next() for _ in range(data.draw(st.integers(0, 3))))
+        seen.extend(one for one in taken if one is not None)
         # Only what was worked on, in this start or before, has rows to lose.
         if number in settled or number in {one for one, _ in seen}:
             pending.reopen(number)
@@ -108,44 +108,6 @@ def test_a_cell_of_an_earlier_start_that_was_reopened_does_not_come_again_as_a_n
 
 
 # --- whole runs -------------------------------------------------------------------------------------------------------
-
-# The first call of a run goes alone: it is of no interest here.
-CELLS: dict[str, Any] = {
-    "classes": classes("first", "z", "a", "b"),
-    "expansion": {},
-    "prompts": ["Write {num_samples} texts in {language_name}, {label_name}: {label_description}."],
-    "num_samples_per_prompt": 2,
-}
-
-
-def contended(question: Question) -> str:
-    """Z takes S from A; A then asks for two instead of one and has R no more; B, refused R before, may have it."""
-    first = "\n" not in question.prompt
-    if "English, first" in question.prompt:
-        return entries("F", "G")
-    if "English, z" in question.prompt:
-        return entries("S", "Z2")
-    if "English, a" in question.prompt:
-        return entries("S", "") if first else entries("R") if question.count == 1 else entries("P", "Q")
-    return entries("R", "T") if first else entries("U")
-
-
-def slow_z(question: Question) -> float:
-    if "English, z" in question.prompt:
-        return 0.12
-    return 0.06 if "English, b" in question.prompt else 0.0
-
-
-EXPECTED = ["F", "G", "S", "Z2", "P", "Q", "R", "T"]
-
-
-def work(job: Job) -> None:
-    """In a process of its own: the three cells, Z the last to be answered."""
-    from . import child
-
-    listener = child._armed(job.kill, child.Journal(job.folder)) if job.kill else child._heedless
-    model = Model(contended, seconds=slow_z)
-    dataset(job.folder, **CELLS).generate(model, options=QUICK, listeners=[listener])
 
 
 def test_a_row_given_up_goes_to_the_cell_that_was_refused_it(tmp_path: Path) -> None:
@@ -199,9 +161,14 @@ def test_cells_reopened_far_ahead_of_the_line_pay_nothing_again(seed: int, tmp_p
         "prompts": ["Write {num_samples} text in {language_name} {label_name}: {label_description}."],
         "num_samples_per_prompt": 1,
     }
-    held = asyncio.Event()
 
     async def first_start() -> None:
+        all_but_four = asyncio.Event()
+
+        def count(event: Event) -> None:
+            if made.report is not None and made.report.calls >= 76:
+                all_but_four.set()
+
         late = {question for question in range(80) if question % 40 < 4 and question < 40}
 
         def seconds(question: Question) -> float:
@@ -210,11 +177,14 @@ def test_cells_reopened_far_ahead_of_the_line_pay_nothing_again(seed: int, tmp_p
 
         made = dataset(tmp_path, **settings)
         task = asyncio.create_task(
-            made.generate_async(Model(answer, seconds=seconds), options=QUICK.but(grace=0.0), max_concurrency=64)
+            made.generate_async(
+                Model(answer, seconds=seconds),
+                max_concurrency=64,
+                options=QUICK.but(grace=0.0),
+                listeners=[count],
+            )
         )
-        while not made.report or made.report.calls < 76:
-            await asyncio.sleep(0.005)
-        held.set()
+        await all_but_four.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

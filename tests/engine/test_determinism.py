@@ -162,17 +162,20 @@ def an_answer(call: Call) -> Reply:
     return Reply(text=from_a_small_world(Question(call.key.encode(), call.prompt, "", count, "", 0)))
 
 
+def weather_of_calls(seed: int) -> Callable[[Call], float]:
+    drawn = random.Random(seed)
+    return lambda call: drawn.choice([0.0, 0.001, 0.005])
+
+
 def test_over_http_with_faults_the_file_is_the_same(tmp_path: Path) -> None:
     found: list[bytes] = []
     port = 0
     for in_flight in (1, 64):
         folder = tmp_path / str(in_flight)
         folder.mkdir()
-        drawn = random.Random(in_flight)
+        seconds = weather_of_calls(in_flight)
         # At the same address each time: it is part of the calls' keys, which the rows name.
-        with ScriptedServer(
-            an_answer, faults=faults, latency=lambda call: drawn.choice([0.0, 0.001, 0.005]), record=False, port=port
-        ) as server:
+        with ScriptedServer(an_answer, faults=faults, latency=seconds, record=False, port=port) as server:
             port = int(server.url.rpartition(":")[2])
             provider = OpenAIProvider("any", api_key="any", api_base=server.base_url)
             made = dataset(folder, expansion=tones(*TONES[:20]), max_rounds=8)
@@ -185,7 +188,7 @@ def test_over_http_with_faults_the_file_is_the_same(tmp_path: Path) -> None:
 
 
 def test_another_seed_draws_another_sample(tmp_path: Path) -> None:
-    found = []
+    found: list[list[str]] = []
     for seed in (1, 2, 1):
         folder = tmp_path / f"{len(found)}"
         folder.mkdir()

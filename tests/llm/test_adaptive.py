@@ -88,6 +88,14 @@ def test_answers_of_very_different_length_are_no_reason_to_shrink(spread: float,
     assert min(size for at, size in job.rooms if at > 25) >= 128
 
 
+def test_a_first_answer_that_is_short_by_chance_is_no_measure_for_the_others() -> None:
+    async def serve(service: VirtualService, body: bytes) -> Completion:
+        await service.clock.sleep(0.2 if service.asked == 1 else 3.0)
+        return ANSWER
+
+    assert Job(serve, 3_000).reached(256) < 15
+
+
 def test_longer_answers_in_a_later_part_of_a_run_cost_the_room_only_for_a_while() -> None:
     draw = random.Random(1)
 
@@ -243,6 +251,26 @@ def test_places_that_come_back_are_found_again() -> None:
     job = Job(serve, 20_000)
     assert 38 <= job.at(9.5) <= 41
     assert job.reached(190) < 30
+
+
+def test_a_service_that_loses_most_of_its_places_is_kept_at_what_is_left() -> None:
+    taken = 0
+
+    async def serve(service: VirtualService, body: bytes) -> Completion:
+        nonlocal taken
+        await service.clock.sleep(NETWORK)
+        if taken >= (64 if service.clock.now() < 5 else 8):
+            raise RateLimitError("too many at once")
+        taken += 1
+        await service.clock.sleep(0.2)
+        taken -= 1
+        return ANSWER
+
+    job = Job(serve, 2_500)
+    assert job.at(4.9) >= 60
+    assert job.at(25) <= 10
+    # At 320 a second, and then at 40.
+    assert job.seconds < 1.25 * (5 + (2_500 - 1_600) / 40)
 
 
 def test_trying_for_more_becomes_rare_where_it_is_refused() -> None:

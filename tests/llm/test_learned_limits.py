@@ -110,6 +110,19 @@ def test_a_sliding_window_is_as_long_as_its_longest_reset() -> None:
     assert (reading.limit, reading.window, reading.fixed) == (3, 1.0, False)
 
 
+def test_one_reading_that_looks_like_a_bucket_s_makes_none() -> None:
+    """With 10 of 14,400 taken, a reset of 60 s is also that of a bucket of a day."""
+    reader = Headers()
+    for number, taken in enumerate((9, 10, 11)):
+        told = headers(
+            x_ratelimit_limit_requests=14_400,
+            x_ratelimit_remaining_requests=14_400 - taken,
+            x_ratelimit_reset_requests="60s",
+        )
+        (reading,) = reader.read(told, number * 5.0, NOON)
+        assert reading.window == 60
+
+
 def test_a_fixed_window_is_known_by_its_end() -> None:
     reader = Headers()
     for now, left in ((10.0, 90), (13.0, 70), (20.0, 40)):
@@ -260,18 +273,30 @@ class CountingHeaders(Mapping[str, str]):
         return len(self._values)
 
 
-@pytest.mark.parametrize(("sent", "most"), [({"x-request-id": "1", "server": "vllm"}, 3), (MISTRAL, 4 * 9)])
-def test_headers_are_looked_at_seldom(sent: Mapping[str, str], most: int) -> None:
-    """Five readings a second; and none at all of a service that says nothing."""
+@pytest.mark.parametrize(
+    ("sent", "seconds", "most"),
+    [
+        # A service that says nothing is asked three times, and never again.
+        ({"x-request-id": "1", "server": "vllm"}, 0.3, 3),
+        # 20 replies in a fifth of a second: one or two readings, each of four headers.
+        (MISTRAL, 0.01, 2 * 4 + 1),
+    ],
+)
+def test_headers_are_looked_at_seldom(sent: Mapping[str, str], seconds: float, most: int) -> None:
     clock = SimulatedClock()
     watched = CountingHeaders(sent)
 
     async def serve(service: VirtualService, body: bytes) -> Completion:
-        await clock.sleep(0.01)
+        await clock.sleep(seconds)
         return Completion("ok", headers=watched)
 
-    seconds = clock.run(ask_all(VirtualService(serve, clock).caller(ceiling=1), 12, workers=1))
-    assert seconds > 0.1
-    few = watched.looks
-    clock.run(ask_all(VirtualService(serve, clock).caller(ceiling=1), 12, workers=1))
-    assert 0 < few <= most
+    async def main() -> None:
+        caller = VirtualService(serve, clock).caller()
+        async with asyncio.TaskGroup() as calls:
+            for _ in range(20):
+                calls.create_task(caller.complete(b"x"))
+                await clock.sleep(seconds)
+        caller.stop()
+
+    clock.run(main())
+    assert 0 < watched.looks <= most

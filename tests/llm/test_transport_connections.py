@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from rowsmith.errors import ConnectionFailedError, MalformedReplyError, ProviderError
-from rowsmith.llm import pool
+from rowsmith.llm import connection, pool
 from rowsmith.llm.transport import Caller, Transport
 
 from .wire import Peer, echo, wire
@@ -221,17 +221,45 @@ async def test_a_connection_is_given_up_after_a_reply_that_says_so_or_is_followe
 
 
 async def test_what_comes_unasked_is_not_taken_for_the_next_reply(transport: Transport) -> None:
+    said = asyncio.Event()
+
     async def behave(peer: Peer) -> None:
-        while True:
-            await peer.answer(await peer.request())
-            await asyncio.sleep(0.01)
+        await peer.answer(await peer.request())
+        if peer.number == 1:
             await peer.say(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+            said.set()
+        await echo(peer)
 
     async with wire(behave) as server:
         await post(transport, server.url)
+        await said.wait()
         await settled()
         assert await post(transport, server.url, b"mine") == b"mine"
     assert server.connections == 2
+
+
+async def test_what_comes_before_the_request_is_out_is_not_taken_for_its_reply(transport: Transport) -> None:
+    async def behave(peer: Peer) -> None:
+        if peer.number == 1:
+            await peer.answer(await peer.request())
+            await peer.reader.read()
+        await echo(peer)
+
+    async with wire(behave) as server:
+        await post(transport, server.url)
+        assert transport._pool is not None
+        (one,) = transport._pool.connections
+        task = asyncio.create_task(post(transport, server.url, b"mine"))
+        # Both come in one turn: the call is made, and before its request goes out, bytes come in.
+        asyncio.get_running_loop().call_soon(arrive, one, b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+        assert await task == b"mine"
+    assert server.connections == 2
+
+
+def arrive(one: connection.Connection, data: bytes) -> None:
+    """Hand a connection bytes as the event loop does."""
+    one.get_buffer(-1)[: len(data)] = data
+    one.buffer_updated(len(data))
 
 
 async def test_a_reply_without_a_length_ends_with_the_connection(transport: Transport) -> None:

@@ -85,6 +85,21 @@ async def test_a_call_that_is_cancelled_as_its_reply_comes_spoils_nobody_elses(t
             assert await post(transport, server.url, b"%d" % turns) == b"%d" % turns
 
 
+async def test_whoever_leaves_after_the_reply_has_come_leaves_the_next_call_alone(transport: Transport) -> None:
+    async with wire(echo) as server:
+        await post(transport, server.url)
+        assert transport._pool is not None
+        (one,) = transport._pool.connections
+        deadline = asyncio.get_running_loop().time() + 5
+        first = one.send(b"POST / HTTP/1.1\r\n\r\n", deadline)
+        await asyncio.sleep(0)
+        first.cancel()
+        await settled()
+        second = one.send(b"POST / HTTP/1.1\r\n\r\n", deadline)
+        one.leave(first)
+        assert (await second).status == 200
+
+
 async def test_each_call_keeps_its_own_timeout(transport: Transport) -> None:
     async def behave(peer: Peer) -> None:
         await peer.request()

@@ -8,11 +8,12 @@ import signal
 import sys
 from collections.abc import Callable
 
+from rowsmith.cli import journal
 from rowsmith.cli.guard import COMPLETE, SHORT
 from rowsmith.cli.progress import shown
 from rowsmith.cli.summary import lacking, resume_command, summary
 from rowsmith.cli.tally import Tally
-from rowsmith.cli.terminal import painted, printable, say, show
+from rowsmith.cli.terminal import is_terminal, painted, printable, say, show
 from rowsmith.cli.wording import count
 from rowsmith.datasets.base import How
 from rowsmith.datasets.loading import Job
@@ -46,7 +47,9 @@ def carry_out(job: Job, *, fresh: bool = False, quiet: bool = False) -> int:
             error.add_note(_kept(tally.report, job))
         raise
     report = tally.report
-    assert report is not None  # a run that ends without an exception has said so
+    if report is None:
+        say("Stopped before the run began; no model was asked.")
+        return 128 + stopped_by
     _conclude(report, job, quiet=quiet)
     if report.complete or not report.missing:
         return COMPLETE
@@ -57,7 +60,7 @@ def carry_out(job: Job, *, fresh: bool = False, quiet: bool = False) -> int:
 
 async def _supervised(job: Job, tally: Tally, *, fresh: bool) -> int:
     """Run to the end, or to an orderly stop after a signal: the signal's number, or 0."""
-    how: How = {**job.how, "fresh": fresh, "listeners": [tally]}
+    how: How = {**job.how, "fresh": fresh, "listeners": [tally, *journal.listeners()]}
     work = asyncio.create_task(job.dataset.generate_async(job.llms, **how))
     stopper = _Stopper(work, tally)
     listen(stopper)
@@ -92,6 +95,9 @@ class _Stopper:
         elif self._times == 2:
             say("Stopping at once.")
         else:
+            if is_terminal(sys.stderr):
+                sys.stderr.write("\x1b[?25h")  # the cursor, which the progress has hidden
+            sys.stderr.flush()
             os._exit(128 + self.signal)
         self._work.cancel()
 

@@ -42,11 +42,13 @@ MaxTokens = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; errors and what lacks only.")]
 LogFile = Annotated[
     Path | None,
-    typer.Option("--log-file", metavar="F", help="Append the log to this file, and log at INFO if no level is given."),
+    typer.Option("--log-file", metavar="F", help="Append the log to this file: at INFO if no level is given."),
 ]
 LogLevel = Annotated[
     str | None,
-    typer.Option("--log-level", metavar="L", help="DEBUG, INFO, WARNING or ERROR; WARNING if none is given."),
+    typer.Option(
+        "--log-level", metavar="L", help="DEBUG, INFO, WARNING or ERROR; WARNING on the terminal if not given."
+    ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -57,6 +59,12 @@ def set_up_log(level: str | None, file: Path | None) -> None:
     Raises:
         ConfigError: no such level, or the file cannot be written.
     """
-    from rowsmith.logs import configure_logger
+    from rowsmith.logs import ROOT, configure_logger
 
     configure_logger(level or ("INFO" if file else "WARNING"), file)
+    if level is None:
+        import logging
+
+        for handler in logging.getLogger(ROOT).handlers:
+            if not isinstance(handler, logging.FileHandler):
+                handler.setLevel(logging.WARNING)

@@ -19,6 +19,8 @@ from rowsmith.errors import ConfigError, did_you_mean
 
 _TAG = "tag:yaml.org,2002:"
 _QUOTE_IT = "Text that begins with { or [, or has a colon and a blank in it, needs quotes (or stands below a |)."
+_SHOWN = 80
+"""Characters before and after the place of a slip that are shown of its line."""
 _MAY_BE_A_KEY = re.compile(r"key|token|secret|password|authorization|bearer", re.IGNORECASE)
 
 
@@ -192,8 +194,9 @@ def _syntax_error(exc: yaml.MarkedYAMLError, text: str, file: str) -> ConfigErro
     if exc.context and exc.context_mark and exc.context_mark.line != mark.line:
         message += f" ({exc.context} that begins in line {exc.context_mark.line + 1})"
     if line.strip() and not _MAY_BE_A_KEY.search(line):
-        blank = "".join("\t" if sign == "\t" else " " for sign in line[:column])
-        message += f"\n    {line}\n    {blank}^"
+        first = max(0, column - _SHOWN)
+        blank = "".join("\t" if sign == "\t" else " " for sign in line[first:column])
+        message += f"\n    {line[first : column + _SHOWN]}\n    {blank}^"
     if "\t" in line[: len(line) - len(line.lstrip())]:
         message += "\nIndent with blanks: YAML takes no tabs."
     elif re.search(r"[{}\[\]%@`&*!|>]|: ", line):

@@ -18,6 +18,9 @@ from rowsmith.llm.provider import Provider
 from rowsmith.llm.structured.rungs import Rungs, looks_like_unsupported
 from rowsmith.llm.values import Completion, Message, OutputSchema, Request, Rung, Usage
 
+_REFUSALS = 50
+"""Requests that a model may refuse one after the other before it is taken to refuse them all."""
+
 Price = Callable[[Provider, Usage], float | None]
 
 
@@ -139,6 +142,8 @@ class Asker:
         self._emit = emit
         self._values = values
         self._earlier = earlier
+        self._refusals = {model: 0 for _, model, *_ in ledger.store.spend()}
+        """Requests that each model refused since it answered last; only of those that ever have."""
         self._names = {id(provider): full_name(provider) for provider in models.all()}
 
     async def ask(self, cell: Cell, ordinal: str, role: str, prompt: Prompt, shape: Shape, file: CallFile) -> Answered:
@@ -175,7 +180,9 @@ class Asker:
                 if looks_like_unsupported(error) and self._rungs.lower(provider, rung):
                     self._ledger.set_meta(rungs=self._rungs.to_json())
                     continue
+                error.fatal = error.fatal and self._refuses_all(provider)
                 raise
+            self._refusals[self._names[id(provider)]] = 0
             record = self._record(cell, ordinal, key, role, provider, completion, seconds)
             self._ledger.add_call(record, file.begun)
             file.begun = None
@@ -183,6 +190,17 @@ class Asker:
             if self._ledger.crowded:
                 await self._ledger.flushed()
             return Answered(completion, key)
+
+    def _refuses_all(self, provider: Provider) -> bool:
+        """Whether a model that has just refused a request would refuse every other as well.
+
+        One that has answered before, in this start or an earlier one, refuses this request for what is in it: a
+        document that is too long. Unless it goes on refusing.
+        """
+        name = self._names[id(provider)]
+        if name in self._refusals:
+            self._refusals[name] += 1
+        return self._refusals.get(name, _REFUSALS) >= _REFUSALS
 
     def _asked_otherwise(
         self, known: Mapping[bytes, CallRecord], provider: Provider, prompt: Prompt, shape: Shape, seed: int

@@ -13,9 +13,9 @@ What is promised, over all starts on one output:
 - Where answers have no such limit, what is set aside is an estimate, from the largest so far. The limit can be passed
   by what the calls then in flight take beyond it, and by no more.
 
-Requests that end without an answer count as requests only: services bill answers. Of an answer whose tokens the
-service does not tell, the tokens are estimated, at `gauge.BYTES_PER_TOKEN`. What was in flight when the process was
-killed is unknown to the next start.
+Requests that end without an answer count as requests only. What a service bills for an answer that never arrived (after
+a timeout, or on a connection that broke) nobody here can know, nor what was in flight when the process was killed. Of
+an answer whose tokens the service does not tell, the tokens are estimated, at `gauge.BYTES_PER_TOKEN`.
 """
 
 from __future__ import annotations

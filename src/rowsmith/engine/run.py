@@ -180,8 +180,10 @@ class Run:
         """The ledger, brought to the plan, with all that is needed to call models."""
         in_flight = self._options.max_concurrency * len(self._models.all())
         with Ledger(self._paths, fresh=self._options.fresh, in_flight=in_flight) as ledger:
-            source = {"source": orjson.dumps(self._source).decode()} if self._source else {}
-            match(ledger, self._recipe, self._models, self.plan, **source)
+            facts: dict[str, Any] = {"expected": self.plan.total_rows, "cells": len(self.plan)}
+            if self._source:
+                facts["source"] = orjson.dumps(self._source).decode()
+            match(ledger, self._recipe, self._models, self.plan, **facts)
             if self._budget is not None:
                 self._budget.begin(ledger)
             async with Transport() as transport:
@@ -375,7 +377,8 @@ class Run:
         report.why = self._why
         report.ended = "stopped" if self._why else "short" if report.rows < report.expected else "complete"
         if not ledger.failed:
-            ledger.set_meta(state="stopped" if self._why else "finished")
+            lacks = orjson.dumps(report.lacks).decode()
+            ledger.set_meta(state="stopped" if self._why else "finished", lacks=lacks)
             await ledger.flushed()
         self._emit(RunFinished(report))
 

@@ -290,7 +290,8 @@ class Allowance:
         by_rate = in_flight * 2 <= self._most or in_flight == 1
         if ticket >= self._wave:
             self._wave = self.upcoming
-            self._most = max(1, int(self._most * 0.9))
+            # It may have fewer places than it had: refused often enough, less counts as much.
+            self._most = max(1, int(self._most * 0.75))
             self._found.refused(now, self.answers, by_rate=by_rate)
         enough = not by_rate and self.concurrency.refused(ticket, in_flight, self.upcoming, now, asked)
         pause = asked
@@ -303,9 +304,6 @@ class Allowance:
                 # Not longer than a part of the time it has lasted: else more is lost than the service asked for.
                 stalled = now - (now if self._refused_since is None else self._refused_since)
                 pause = min(policy.backoff(self._pauses), max(policy.first, stalled / 4))
-                if progress and self._found.rate:
-                    # The pace has just been lowered; what is left is to let the one too many pass.
-                    pause = min(pause, 3 / self._found.rate)
         if now + pause > self._open_at:
             self._open_at = now + pause
             self._pause = "the service asked to wait" if asked else "the service refuses requests for now"

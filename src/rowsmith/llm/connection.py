@@ -88,7 +88,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         transport.write(data)
         # The first attempt to send is made at once; if that fails, nothing has gone out.
-        self._unsent = False
+        self._unsent = transport.is_closing()
 
     def may_repeat(self, idempotent: bool) -> bool:
         """Whether the request that failed may be sent again unasked, on a new connection.

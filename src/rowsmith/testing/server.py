@@ -16,9 +16,8 @@ from types import TracebackType
 from typing import Any, NoReturn, Self
 
 import orjson
-from aiohttp import web
 
-from rowsmith.errors import BadRequestError
+from rowsmith.errors import BadRequestError, MissingDependencyError
 from rowsmith.testing.answers import default_answer
 from rowsmith.testing.book import Book, settled
 from rowsmith.testing.calls import Asked, Call, Reply
@@ -26,6 +25,11 @@ from rowsmith.testing.faults import Fault
 from rowsmith.testing.formats import FORMATS, WireFormat
 from rowsmith.testing.gatekeeper import Gatekeeper, Rate
 from rowsmith.testing.script import Faults, Script
+
+try:
+    from aiohttp import web
+except ModuleNotFoundError as exc:
+    raise MissingDependencyError("The scripted server of rowsmith.testing", "testing") from exc
 
 Answer = Callable[[Call], str | Reply]
 
