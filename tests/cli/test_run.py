@@ -112,6 +112,34 @@ def test_rows_that_cannot_be_made_are_told_by_group_and_by_the_exit_code(cli: Cl
     assert "rows lack" in quiet.stderr
 
 
+def test_rows_that_lack_are_asked_for_again_with_more_rounds(cli: Cli, scripted_server: Servers) -> None:
+    server = scripted_server(never_the_same, faults=[BadJSON()])
+    cli.write(with_server(server, more=["max_rounds: 0"]))
+    first = cli("run", "job.yaml", OPENAI_API_KEY="any")
+    assert first.returncode == 3
+    assert "5 of 20 rows could not be made." in first.stderr
+    assert "with a higher max_rounds" in first.stderr
+    assert cli("run", "job.yaml", OPENAI_API_KEY="any").returncode == 3
+    assert server.count == 4
+    again = cli("run", "job.yaml", "--set", "max_rounds=1", OPENAI_API_KEY="any")
+    assert again.returncode == 0, again.stderr
+    assert server.count == 5
+    assert len(rows(cli.folder / "rows.jsonl")) == 20
+
+
+def test_a_limit_stops_the_run_in_good_order_and_a_higher_one_goes_on(cli: Cli, scripted_server: Servers) -> None:
+    server = scripted_server(never_the_same)
+    cli.write(with_server(server))
+    stopped = cli("run", "job.yaml", "--max-requests", "3", OPENAI_API_KEY="any")
+    assert stopped.returncode == 3, stopped.stderr
+    assert "Stopped: " in stopped.stderr
+    assert "max_requests" in stopped.stderr
+    assert server.count == 3
+    further = cli("resume", "rows.jsonl", "--max-requests", "9", OPENAI_API_KEY="any")
+    assert further.returncode == 0, further.stderr
+    assert server.count == 4
+
+
 def test_a_wrong_key_stops_at_once_with_one_message(cli: Cli, scripted_server: Servers) -> None:
     server = scripted_server(api_key="right")
     cli.write(with_server(server))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,10 @@ def services() -> dict[str, str]:
 def test_the_example_does_what_it_says(example: Example, tmp_path: Path, services: dict[str, str]) -> None:
     folder = tmp_path / "here"
     folder.mkdir()
+    if example.fences[0].page.startswith("examples/"):
+        for path in (PROJECT / "examples").iterdir():
+            if path.suffix not in {".py", ".yaml"}:
+                shutil.copy(path, folder)
     run_example(example, folder, services)
 
 

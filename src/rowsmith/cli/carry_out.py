@@ -117,9 +117,8 @@ def _conclude(report: Report, job: Job, *, quiet: bool) -> None:
     for text in lacking(report.lacks) if quiet else summary(report, output):
         (say if quiet else show)(text)
     if report.ended == "short":
-        lacking_rows = f"{report.missing:,} of {count(report.expected, 'row')} could not be made."
-        say(f"{painted(lacking_rows, 'yellow', sys.stderr)} Calls that failed are made again by the same command;")
-        say("rows that were refused are asked for again with a higher max_rounds, as by --set max_rounds=6.")
+        say(painted(f"{report.missing:,} of {count(report.expected, 'row')} could not be made.", "yellow", sys.stderr))
+        say("Run it again to make calls that failed, with a higher max_rounds to ask again for rows that were refused.")
 
 
 def _kept(report: Report, job: Job) -> str:

@@ -10,11 +10,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from rowsmith.engine.ledger import CellStatus, RunPaths
 from rowsmith.engine.ledger.schema import APPLICATION_ID, MIGRATIONS
-from rowsmith.engine.ledger.store import Store, damaged
+from rowsmith.engine.ledger.store import Store, explained
 from rowsmith.engine.report import Lack, Spend
 from rowsmith.engine.statistics import lacks_of
 from rowsmith.errors import ConfigError, LedgerError, did_you_mean
@@ -133,7 +132,7 @@ def _lacks(meta: Mapping[str, Any], store: Store) -> list[Lack]:
 @contextmanager
 def _reading(path: Path) -> Iterator[Store]:
     """The ledger in one read transaction: a snapshot, whatever is written meanwhile."""
-    address = f"file:{quote(str(path.absolute()))}?mode=ro"
+    address = f"{path.absolute().as_uri()}?mode=ro"
     journal = path.with_name(f"{path.name}-wal")
     if not os.access(path.parent, os.W_OK) and not journal.exists():
         address += "&immutable=1"  # SQLite would have to make its shared-memory file beside it
@@ -147,8 +146,8 @@ def _reading(path: Path) -> Iterator[Store]:
             if version > len(MIGRATIONS):
                 raise LedgerError(f"{path} was written by a newer Rowsmith. Upgrade with: pip install -U rowsmith")
             yield Store(connection)
-    except sqlite3.DatabaseError as exc:
-        raise damaged(path, exc) from exc
+    except sqlite3.Error as exc:
+        raise explained(path, exc) from exc
 
 
 def _holder(lock: Path) -> str:

@@ -33,7 +33,6 @@ def lines(run: RunState) -> list[str]:
 
     from rowsmith.cli.summary import by_model, lacking, money_and_tokens, near, resume_command
     from rowsmith.cli.terminal import painted, printable
-    from rowsmith.cli.wording import count
 
     words = {"cut off": "cut off: its process ended before the run did", "short": "ended, with rows lacking"}
     state = words.get(run.state, run.state) + (f" ({run.holder})" if run.holder else "")
@@ -54,8 +53,6 @@ def lines(run: RunState) -> list[str]:
     if run.state in ("stopped", "cut off"):
         how = resume_command(run.paths.rows) if run.source else "the Python script that began it, run again"
         found += ["", f"Go on with: {how}"]
-    elif run.state == "running":
-        found += ["", f"{count(calls, 'call')} answered so far."] if not run.rows else []
     return found
 
 

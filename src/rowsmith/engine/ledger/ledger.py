@@ -71,6 +71,8 @@ class Ledger:
         return self
 
     def _open(self, stack: ExitStack) -> None:
+        if not self.paths.ledger.exists() or not self.paths.ledger.stat().st_size:
+            must_be_new(self.paths)
         connection = connect(self.paths.ledger)
         stack.callback(connection.close)
         self._writing = Store(connection)

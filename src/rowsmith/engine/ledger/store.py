@@ -18,6 +18,8 @@ _SIZES = (256, 64, 16, 4, 1)
 """Rows of one INSERT. Python's sqlite3 gives the interpreter's lock back and takes it again at every step, which the
 event loop's thread pays for with each; a statement of many rows is one step."""
 _CHECKED_WHOLE = 32 << 20
+_PATIENCE = 10.0
+"""Seconds to wait for another program that holds the ledger."""
 _STORAGE = frozenset(
     {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
 )
@@ -55,7 +57,7 @@ def connect_again(path: Path) -> sqlite3.Connection:
 
 def _opened(path: Path) -> sqlite3.Connection:
     try:
-        return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+        return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_PATIENCE)
     except sqlite3.Error as exc:
         raise explained(path, exc) from exc
 
@@ -85,7 +87,7 @@ def damaged(path: Path, exc: BaseException) -> LedgerError:
     """The error for a ledger that cannot be read."""
     return LedgerError(
         f"the ledger {path} is damaged or not SQLite ({exc}). The rows file beside it is untouched. "
-        "Restore the ledger from a copy, or move both away (or use fresh=True, --fresh) to start anew."
+        "Restore the ledger from a copy, move both away, or start anew with fresh=True (--fresh)."
     )
 
 

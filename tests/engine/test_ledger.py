@@ -1,0 +1,429 @@
+"""The ledger against other processes, other versions, damage, and people who edit files: an error that loses nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import re
+import shutil
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rowsmith import ClassificationDataset
+from rowsmith.engine.ledger import CallRecord, Kind, Ledger, RunPaths
+from rowsmith.engine.ledger.ledger import Store
+from rowsmith.engine.ledger.records import BlockRecord, CellRecord
+from rowsmith.engine.ledger.schema import APPLICATION_ID, MIGRATIONS
+from rowsmith.engine.ledger.store import connect
+from rowsmith.engine.report import Report
+from rowsmith.errors import LedgerError, OutputChangedError, RowsmithError, RunLockedError, StorageError
+
+from .child import Job, Kill, Nursery
+from .harness import QUICK, Model, config, dataset, files, ledger, lines, must_be_exact
+
+WRITER = "rowsmith.engine.ledger.writer"
+LEDGER = "rows.run/ledger.sqlite"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a small run that has ended; to be copied, not changed."""
+    folder = tmp_path_factory.mktemp("made")
+    dataset(folder, num_samples_per_prompt=3).generate(Model(), options=QUICK)
+    return folder
+
+
+@pytest.fixture
+def run(made: Path, tmp_path: Path) -> Path:
+    """A copy of such files."""
+    shutil.copytree(made, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def again(folder: Path, model: Model | None = None, *, fresh: bool = False) -> Report:
+    report = dataset(folder, num_samples_per_prompt=3).generate(model or Model(), options=QUICK, fresh=fresh).report
+    assert report is not None
+    return report
+
+
+def kept(folder: Path) -> dict[str, bytes]:
+    """All files but those that hold nothing: the lock, and SQLite's memory of its journal."""
+    return {name: data for name, data in files(folder).items() if not name.endswith(("/lock", "-wal"))}
+
+
+# --- others -----------------------------------------------------------------------------------------------------------
+
+
+def slow(job: Job) -> None:
+    """In a process of its own: a run that never ends by itself."""
+    model = Model(seconds=lambda question: 600.0 if len(model.asked) > 2 else 0.0)
+    (job.folder / "started").touch()
+    ClassificationDataset(config(job.folder)).generate(model, options=QUICK)
+
+
+def test_a_second_process_is_told_who_has_the_run_and_takes_over_when_the_first_is_dead(
+    tmp_path: Path, nursery: Nursery
+) -> None:
+    pid = nursery.start(Job(tmp_path, work=slow))
+    database = tmp_path / LEDGER
+    while not database.exists() or not database.stat().st_size or not (tmp_path / "rows.jsonl").exists():
+        time.sleep(0.01)
+    time.sleep(0.05)
+    before = (tmp_path / "rows.jsonl").read_bytes(), database.exists()
+    for fresh in (False, True):
+        with pytest.raises(RunLockedError, match=rf"being written by process {pid} on \S+"):
+            dataset(tmp_path).generate(Model(), options=QUICK, fresh=fresh)
+    assert ((tmp_path / "rows.jsonl").read_bytes(), database.exists()) == before
+    os.kill(pid, signal.SIGKILL)
+    assert nursery.wait() == -9
+    report = dataset(tmp_path).generate(Model(), options=QUICK).report
+    assert report is not None
+    assert report.complete
+    must_be_exact(tmp_path, 20)
+
+
+def test_two_runs_of_one_process_lock_each_other_out(tmp_path: Path) -> None:
+    paths = RunPaths.of(tmp_path / "rows.jsonl")
+    with Ledger(paths), pytest.raises(RunLockedError), Ledger(paths):
+        pass
+    with Ledger(paths):
+        pass
+
+
+def test_a_program_that_holds_the_ledger_is_not_taken_for_a_full_disk(run: Path) -> None:
+    other = sqlite3.connect(run / LEDGER, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rowsmith.engine.ledger.store._PATIENCE", 0.05)
+        with pytest.raises(StorageError, match="another program holds the ledger"):
+            again(run)
+    other.execute("ROLLBACK")
+    other.close()
+    assert again(run).calls == 0
+
+
+# --- damage -----------------------------------------------------------------------------------------------------------
+
+
+def test_torn_within_its_last_page_the_ledger_is_refused(run: Path) -> None:
+    path = run / LEDGER
+    whole = path.read_bytes()
+    sizes = [*range(len(whole) - 4096, len(whole) - 16, 9), *range(len(whole) - 16, len(whole))]
+    for size in sizes:
+        path.write_bytes(whole[:size])
+        with pytest.raises(LedgerError, match="is damaged"):
+            connect(path)
+    path.write_bytes(whole)
+    connect(path).close()
+
+
+@pytest.mark.parametrize("part", [0.0, 0.01, 0.3, 0.6, 0.999])
+def test_a_torn_ledger_loses_nothing_and_says_the_ways_out(part: float, run: Path) -> None:
+    path = run / LEDGER
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(part * len(whole))])
+    before = kept(run)
+    model = Model()
+    with pytest.raises(LedgerError, match=r"(?s)(Restore|restore).*fresh=True \(--fresh\)"):
+        again(run, model)
+    assert kept(run) == before
+    assert model.asked == []
+    path.write_bytes(whole)
+    assert again(run).complete
+    path.write_bytes(whole[: int(part * len(whole))])
+    assert again(run, model, fresh=True).calls == 4
+
+
+def test_flipped_bits_end_in_an_error_or_in_the_same_rows(run: Path) -> None:
+    path, rows = run / LEDGER, (run / "rows.jsonl").read_bytes()
+    whole, drawn = path.read_bytes(), random.Random(7)
+    refused = 0
+    for _ in range(60):
+        spoilt = bytearray(whole)
+        spoilt[drawn.randrange(len(whole))] ^= 1 << drawn.randrange(8)
+        path.write_bytes(spoilt)
+        try:
+            again(run)
+        except RowsmithError:
+            refused += 1
+            assert (run / "rows.jsonl").read_bytes() == rows
+        else:
+            assert [row["label"] for row in lines(run)] == ["good"] * 3 + ["bad"] * 3 + ["good"] * 3 + ["bad"] * 3
+            must_be_exact(run, 12)
+            (run / "rows.jsonl").write_bytes(rows)
+    assert refused > 3
+
+
+STRANGE: dict[str, Callable[[Path], None]] = {
+    "another program's database": lambda path: _database(path, "CREATE TABLE notes (text)"),
+    "a text": lambda path: _write(path, b"dear diary\n" * 1000),
+    "noise": lambda path: _write(path, random.Random(1).randbytes(20_000)),
+    "a folder": lambda path: path.mkdir(),
+}
+
+
+def _database(path: Path, script: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.executescript(script)
+    connection.close()
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("what", STRANGE)
+def test_something_else_in_the_ledgers_place_is_refused_and_left_alone(what: str, run: Path) -> None:
+    path = run / LEDGER
+    path.unlink()
+    STRANGE[what](path)
+    before = kept(run)
+    with pytest.raises((LedgerError, StorageError), match=re.escape(str(path))):
+        again(run)
+    assert kept(run) == before
+
+
+def test_an_emptied_ledger_beside_rows_is_refused(run: Path) -> None:
+    (run / LEDGER).write_bytes(b"")
+    before = kept(run)["rows.jsonl"]
+    for _ in range(2):
+        with pytest.raises(LedgerError, match="is empty, but"):
+            again(run)
+    assert kept(run)["rows.jsonl"] == before
+
+
+def test_a_ledger_of_a_newer_version_is_refused_by_number(run: Path) -> None:
+    _database(run / LEDGER, f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    before = kept(run)
+    with pytest.raises(LedgerError, match=rf"newer Rowsmith \(ledger version {len(MIGRATIONS) + 1}.*pip install -U"):
+        again(run)
+    assert kept(run) == before
+
+
+def test_a_block_that_the_ledger_puts_in_the_wrong_place_does_not_spoil_the_file(run: Path) -> None:
+    _database(run / LEDGER, "UPDATE blocks SET offset = offset + 3 WHERE kind = 0 AND cell = 1")
+    before = (run / "rows.jsonl").read_bytes()
+    with pytest.raises(LedgerError, match="The ledger is damaged, the file is untouched"):
+        again(run)
+    assert (run / "rows.jsonl").read_bytes() == before
+    assert not list(run.glob(".*"))
+
+
+# --- after a kill: the journal ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Path:
+    """The files of a run killed after some commits: most of its ledger is in the journal."""
+    folder = tmp_path_factory.mktemp("killed")
+    assert nursery.finish(Job(folder, Kill(f"{WRITER}:Writer._commit", 4, after=True), pace=10)) == -9
+    assert (folder / f"{LEDGER}-wal").stat().st_size > 20_000
+    return folder
+
+
+def _copies(source: Path, folder: Path, number: int) -> Iterator[Path]:
+    for at in range(number):
+        copy = folder / str(at)
+        shutil.copytree(source, copy)
+        yield copy
+        shutil.rmtree(copy)
+
+
+def test_a_torn_journal_is_an_earlier_moment_of_the_run(killed: Path, tmp_path: Path, nursery: Nursery) -> None:
+    whole = (killed / f"{LEDGER}-wal").stat().st_size
+    drawn = random.Random(3)
+    cuts = [0, 1, 31, 32, 33, whole - 1, whole - 24, *(drawn.randrange(whole) for _ in range(13))]
+    for cut, copy in zip(cuts, _copies(killed, tmp_path, len(cuts)), strict=True):
+        with (copy / f"{LEDGER}-wal").open("r+b") as journal:
+            journal.truncate(cut)
+        if (copy / "rows.jsonl").stat().st_size and not _knows_its_run(copy):
+            assert nursery.finish(Job(copy)) == 1, "a ledger without its run, beside rows: refused"
+            continue
+        assert nursery.finish(Job(copy)) == 0, cut
+        must_be_exact(copy, 200)
+
+
+def _knows_its_run(folder: Path) -> bool:
+    probe = folder.with_name(f"{folder.name}-probe")
+    shutil.copytree(folder / "rows.run", probe)
+    try:
+        connection = sqlite3.connect(probe / "ledger.sqlite")
+        return bool(connection.execute("SELECT 1 FROM meta WHERE name = 'fingerprint'").fetchone())
+    except sqlite3.DatabaseError:
+        return False
+    finally:
+        connection.close()
+        shutil.rmtree(probe)
+
+
+def test_flipped_bits_in_the_journal_are_an_earlier_moment_too(killed: Path, tmp_path: Path, nursery: Nursery) -> None:
+    drawn = random.Random(5)
+    for copy in _copies(killed, tmp_path, 8):
+        path = copy / f"{LEDGER}-wal"
+        spoilt = bytearray(path.read_bytes())
+        spoilt[drawn.randrange(len(spoilt) // 2, len(spoilt))] ^= 4
+        path.write_bytes(spoilt)
+        assert nursery.finish(Job(copy)) == 0
+        must_be_exact(copy, 200)
+
+
+# --- people -----------------------------------------------------------------------------------------------------------
+
+
+def _edited(data: bytes) -> bytes:
+    return data.replace(b"text", b"TEXT", 1)
+
+
+EDITS: dict[str, Callable[[bytes], bytes | None]] = {
+    "a word changed": _edited,
+    "a line added": lambda data: data + b'{"id": "mine"}\n',
+    "the last line gone": lambda data: data[: data[:-1].rindex(b"\n") + 1],
+    "a line doubled": lambda data: data[: data.index(b"\n") + 1] + data,
+    "emptied": lambda data: b"",
+    "gone": lambda data: None,
+}
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_a_rows_file_edited_by_hand_is_refused_and_left_as_it_is(what: str, run: Path) -> None:
+    path = run / "rows.jsonl"
+    whole = path.read_bytes()
+    edited = EDITS[what](whole)
+    path.unlink()
+    if edited is not None:
+        path.write_bytes(edited)
+    before = kept(run)
+    model = Model()
+    with pytest.raises(OutputChangedError, match=r"(?s)not as the last run left it.*Restore it, move it away.*--fresh"):
+        again(run, model)
+    assert kept(run) == before
+    assert model.asked == []
+    path.write_bytes(whole)
+    assert again(run, model).calls == 0
+    if edited is None:
+        path.unlink()
+    else:
+        path.write_bytes(edited)
+    assert again(run, model, fresh=True).complete
+    assert path.read_bytes() == whole
+
+
+def test_lines_added_by_hand_after_a_kill_are_kept_aside(tmp_path: Path, nursery: Nursery) -> None:
+    assert nursery.finish(Job(tmp_path, Kill(f"{WRITER}:Writer._commit", 3, after=True), pace=10)) == -9
+    with (tmp_path / "rows.jsonl").open("a") as rows:
+        rows.write('{"id": "mine"}\n')
+    assert nursery.finish(Job(tmp_path)) == 0
+    must_be_exact(tmp_path, 200)
+    assert '{"id": "mine"}\n' in (tmp_path / "rows.run/rows.uncommitted.jsonl").read_text()
+
+
+def test_rows_of_somebody_else_are_never_touched_not_even_with_fresh(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"my": "work"}\n')
+    for fresh in (False, True):
+        with pytest.raises(OutputChangedError, match="is not of a run of Rowsmith"):
+            dataset(tmp_path).generate(Model(), options=QUICK, fresh=fresh)
+    assert files(tmp_path) == {"rows.jsonl": b'{"my": "work"}\n'}
+    assert not (tmp_path / "rows.run").exists()
+
+
+def test_an_output_that_is_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "rows.jsonl").symlink_to(tmp_path / "elsewhere/real.jsonl")
+    model = Model(seconds=lambda question: (question.digest % 7) / 1000)
+    for count in (3, 5):
+        dataset(tmp_path, num_samples_per_prompt=count).generate(model, options=QUICK)
+    must_be_exact(tmp_path, 20)
+    assert (tmp_path / "rows.jsonl").is_symlink()
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["real.jsonl"]
+
+
+# --- tables and groups --------------------------------------------------------------------------------------------------
+
+RELEASED = ("f84428c7acee0997081b316af025c6fa",)
+"""The first digits of the SHA-256 of every migration that was ever released: none of them changes any more."""
+
+
+def test_a_new_file_becomes_a_ledger_and_is_not_migrated_twice(tmp_path: Path) -> None:
+    for _ in range(2):
+        connection = connect(tmp_path / "ledger.sqlite")
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+        assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+        assert connection.execute("SELECT count(*) FROM calls").fetchone() == (0,)
+        connection.close()
+
+
+def test_a_migration_that_fails_leaves_the_version_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    connect(path).close()
+    with pytest.MonkeyPatch.context() as patch:
+        broken = (*MIGRATIONS, "CREATE TABLE more (x); CREATE TABLE calls (y);")
+        for module in ("schema", "store"):
+            patch.setattr(f"rowsmith.engine.ledger.{module}.MIGRATIONS", broken)
+        with pytest.raises(LedgerError):
+            connect(path)
+    connection = connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+    assert connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'more'").fetchone() == (0,)
+    connection.close()
+
+
+def test_a_later_migration_is_applied_to_a_ledger_that_lacks_it(run: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        longer = (*MIGRATIONS, "CREATE TABLE more (x);")
+        for module in ("schema", "store"):
+            patch.setattr(f"rowsmith.engine.ledger.{module}.MIGRATIONS", longer)
+        assert again(run).calls == 0
+    assert ledger(run, "PRAGMA user_version") == [(len(MIGRATIONS) + 1,)]
+    assert ledger(run, "SELECT count(*) FROM more") == [(0,)]
+
+
+def a_call(number: int) -> CallRecord:
+    return CallRecord(
+        number, number, "0", bytes([number]), "r", "m", "stop", "text", 1, 1, 0, 0, "", None, None, 0.1, 1e9
+    )
+
+
+def test_what_is_recorded_is_committed_within_the_window_without_being_asked_for(tmp_path: Path) -> None:
+    paths = RunPaths.of(tmp_path / "rows.jsonl")
+    with Ledger(paths) as made:
+        other = sqlite3.connect(paths.ledger)
+        waits = []
+        for number in range(20):
+            began = time.monotonic()
+            made.add_call(a_call(number), CellRecord(number, number, 0, "1", 0, None))
+            while other.execute("SELECT count(*) FROM calls").fetchone() != (number + 1,):
+                time.sleep(0.001)
+            waits.append(time.monotonic() - began)
+        other.close()
+    # The promise is 50 ms; the middle of twenty, since the machine may be busy with other things.
+    assert sorted(waits)[10] < 0.05
+
+
+async def test_rows_and_ledger_are_committed_together_and_a_failure_takes_both_back(tmp_path: Path) -> None:
+    paths = RunPaths.of(tmp_path / "rows.jsonl")
+    block = BlockRecord(0, 1, b'{"a":1}\n', 1, b"")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(LedgerError, match="of the test"), Ledger(paths) as made:
+        made.adopt(None, (), fingerprint="of a run")
+        made.finish_cell(CellRecord(1, 1, 1, "1", 1, None), [block], replace=False)
+        await made.flushed()
+
+        def broken(store: Store, cells: object) -> None:
+            raise sqlite3.DatabaseError("of the test")
+
+        patch.setattr(Store, "put_cells", broken)
+        made.finish_cell(CellRecord(2, 2, 1, "1", 1, None), [block._replace(cell=2)], replace=False)
+        await made.flushed()
+    assert paths.rows.read_bytes() == b'{"a":1}\n'
+    with Ledger(paths) as made:
+        assert [made.block_of(cell, Kind.ROWS)[0] for cell in (1, 2)] == [b'{"a":1}\n', b""]
+
+
+def test_released_migrations_never_change() -> None:
+    digests = [hashlib.sha256(script.encode()).hexdigest() for script in MIGRATIONS]
+    assert [digest[:32] for digest in digests[: len(RELEASED)]] == list(RELEASED)
