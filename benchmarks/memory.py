@@ -15,8 +15,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 from rowsmith import ClassificationDataset, ClassificationDatasetConfig
+
+CLASSES: Any = [
+    {"name": "positive", "description": "Text expressing positive emotions"},
+    {"name": "negative", "description": "Text expressing negative emotions"},
+]
 
 BASE = 10_000
 
@@ -25,10 +31,7 @@ def work(cells: int) -> None:
     """Make so many cells and print the peak memory in bytes and the seconds."""
     with tempfile.TemporaryDirectory() as folder:
         config = ClassificationDatasetConfig(
-            classes=[
-                {"name": "positive", "description": "Text expressing positive emotions"},
-                {"name": "negative", "description": "Text expressing negative emotions"},
-            ],
+            classes=CLASSES,
             languages={"en": "English", "fr": "French"},
             num_samples_per_prompt=1,
             target_rows=cells,

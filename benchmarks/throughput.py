@@ -25,12 +25,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import aiohttp
 import orjson
 
 from rowsmith import ClassificationDataset, ClassificationDatasetConfig, OpenAIProvider
+
+CLASSES: Any = [
+    {"name": "positive", "description": "Text expressing positive emotions"},
+    {"name": "negative", "description": "Text expressing negative emotions"},
+]
 
 
 class Measured(NamedTuple):
@@ -74,10 +79,7 @@ def server(latency: float) -> Iterator[str]:
 def config(calls: int, folder: str) -> ClassificationDatasetConfig:
     """A classification of one row a call, with the default prompt."""
     return ClassificationDatasetConfig(
-        classes=[
-            {"name": "positive", "description": "Text expressing positive emotions"},
-            {"name": "negative", "description": "Text expressing negative emotions"},
-        ],
+        classes=CLASSES,
         languages={"en": "English", "fr": "French"},
         num_samples_per_prompt=1,
         target_rows=calls,

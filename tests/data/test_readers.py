@@ -144,9 +144,11 @@ def test_memory_does_not_grow_with_the_length_of_the_texts(tmp_path: Path) -> No
     assert peak < 1_000_000
 
 
-def message(origin: Path | list[str], column: str = "text", **bounds: int) -> str:
+def message(
+    origin: Path | list[str], column: str = "text", *, min_length: int = 0, max_length: int | None = None
+) -> str:
     with pytest.raises(SourceError) as caught:
-        open_source(origin, column, **bounds)
+        open_source(origin, column, min_length=min_length, max_length=max_length)
     return str(caught.value)
 
 
@@ -251,3 +253,16 @@ def test_a_number_outside_is_an_index_error() -> None:
         open_source(["a"])[1]
     with pytest.raises(IndexError):
         open_source(["a"])[-2]
+
+
+def test_repeated_texts_are_left_out_where_they_must_differ() -> None:
+    source = open_source(["one", "two", "one"], distinct=True)
+    assert list(source) == ["one", "two"]
+    assert source.skipped == {"repeated": 1}
+    assert [source.fingerprint(number) for number in (0, 1)] == [fingerprint("one"), fingerprint("two")]
+
+
+def test_a_limit_takes_the_first_that_fit_and_reads_no_further(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_text('{"text": "x"}\n{"text": "long enough"}\n{"text": "also long"}\nnot JSON\n')
+    assert list(open_source(path, min_length=5, limit=2)) == ["long enough", "also long"]

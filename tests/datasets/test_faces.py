@@ -29,7 +29,7 @@ CLASSES = [
 
 def config(folder: Path, **fields: object) -> ClassificationDatasetConfig:
     given = {"classes": CLASSES, "output_file": str(folder / "rows.jsonl"), "num_samples_per_prompt": 2, **fields}
-    return ClassificationDatasetConfig(**given)
+    return ClassificationDatasetConfig.model_validate(given)
 
 
 def test_expected_rows_multiply_with_models_unless_the_prompts_are_spread(tmp_path: Path) -> None:
@@ -215,6 +215,6 @@ def test_questions_from_a_csv_file(tmp_path: Path) -> None:
     rows = dataset.generate("offline").to_list()
     assert len(rows) == 12
     for row in rows:
-        answers = {row["correct_answer"], row["incorrect_answer_1"], row["incorrect_answer_2"], row["incorrect_answer_3"]}
-        assert len(answers) == 4
+        wrong = {row[f"incorrect_answer_{number}"] for number in (1, 2, 3)}
+        assert len(wrong | {row["correct_answer"]}) == 4
         assert row["mcq_source"] == "synthetic"

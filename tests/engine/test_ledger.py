@@ -17,10 +17,9 @@ import pytest
 
 from rowsmith import ClassificationDataset
 from rowsmith.engine.ledger import CallRecord, Kind, Ledger, RunPaths
-from rowsmith.engine.ledger.ledger import Store
 from rowsmith.engine.ledger.records import BlockRecord, CellRecord
 from rowsmith.engine.ledger.schema import APPLICATION_ID, MIGRATIONS
-from rowsmith.engine.ledger.store import connect
+from rowsmith.engine.ledger.store import Store, connect
 from rowsmith.engine.report import Report
 from rowsmith.errors import LedgerError, OutputChangedError, RowsmithError, RunLockedError, StorageError
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, Union
 from uuid import UUID
 
-import jsonschema  # type: ignore[import-untyped]  # it ships no types
+import jsonschema
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings

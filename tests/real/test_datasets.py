@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support.llama_server import LlamaServer
 
 from rowsmith import (
     ClassificationDataset,
@@ -18,6 +18,12 @@ from rowsmith import (
 )
 from rowsmith.engine.events import CallMade, Event
 from rowsmith.llm.values import Rung
+from support.llama_server import LlamaServer
+
+CLASSES: Any = [
+    {"name": "positive", "description": "Text expressing positive emotions"},
+    {"name": "negative", "description": "Text expressing negative emotions"},
+]
 
 
 @pytest.fixture
@@ -29,10 +35,7 @@ def model(llama_server: LlamaServer) -> OpenAIProvider:
 
 def sentiment(folder: Path) -> ClassificationDatasetConfig:
     return ClassificationDatasetConfig(
-        classes=[
-            {"name": "positive", "description": "Text expressing positive emotions"},
-            {"name": "negative", "description": "Text expressing negative emotions"},
-        ],
+        classes=CLASSES,
         num_samples_per_prompt=5,
         output_file=str(folder / "sentiment_dataset.jsonl"),
         languages={"en": "English", "fr": "French"},
