@@ -75,8 +75,6 @@ class Source(Sequence[str]):
         self._fingerprints = bytearray()
         seen: set[bytes] = set()
         for position, text in rows.scan():
-            if limit is not None and len(self._positions) >= limit:
-                break
             mark = fingerprint(text)
             reason = bounds.reason_against(text) or (REPEATED if mark in seen else None)
             if reason is None:
@@ -84,6 +82,8 @@ class Source(Sequence[str]):
                     seen.add(mark)
                 self._positions.append(position)
                 self._fingerprints += mark
+                if len(self._positions) == limit:
+                    break
             else:
                 self.skipped[reason] += 1
 
