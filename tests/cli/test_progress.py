@@ -17,7 +17,6 @@ from rich.console import Console
 from rowsmith.cli.progress import figures, picture, sentence
 from rowsmith.cli.tally import Tally
 from rowsmith.cli.terminal import columns, line, printable
-from rowsmith.cli.wording import count, duration, money, rate, short
 from rowsmith.engine.events import (
     CallMade,
     CellFinished,
@@ -32,6 +31,7 @@ from rowsmith.engine.events import (
 )
 from rowsmith.engine.plan import Cell
 from rowsmith.engine.report import Report
+from rowsmith.engine.wording import count, duration, money, rate, short
 from rowsmith.llm.values import Usage
 from rowsmith.testing import ScriptedServer
 

@@ -1,4 +1,4 @@
-"""The ledger against other processes, other versions, damage, and people who edit files: an error that loses nothing."""
+"""The ledger against other processes and versions, damage, and people who edit files: an error, and nothing lost."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def test_a_block_that_the_ledger_puts_in_the_wrong_place_does_not_spoil_the_file
     assert not list(run.glob(".*"))
 
 
-# --- after a kill: the journal ------------------------------------------------------------------------------------------
+# --- after a kill: the journal ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -342,7 +342,7 @@ def test_an_output_that_is_a_link_stays_one(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["real.jsonl"]
 
 
-# --- tables and groups --------------------------------------------------------------------------------------------------
+# --- tables and groups ------------------------------------------------------------------------------------------------
 
 RELEASED = ("f84428c7acee0997081b316af025c6fa",)
 """The first digits of the SHA-256 of every migration that was ever released: none of them changes any more."""
@@ -405,22 +405,28 @@ def test_what_is_recorded_is_committed_within_the_window_without_being_asked_for
 
 
 async def test_rows_and_ledger_are_committed_together_and_a_failure_takes_both_back(tmp_path: Path) -> None:
+    def broken(store: Store, cells: object) -> None:
+        raise sqlite3.DatabaseError("of the test")
+
+    async def finish(made: Ledger, cell: int) -> None:
+        made.finish_cell(CellRecord(cell, cell, 1, "1", 1, None), [block._replace(cell=cell)], replace=False)
+        await made.flushed()
+
     paths = RunPaths.of(tmp_path / "rows.jsonl")
-    block = BlockRecord(0, 1, b'{"a":1}\n', 1, b"")
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(LedgerError, match="of the test"), Ledger(paths) as made:
-        made.adopt(None, (), fingerprint="of a run")
-        made.finish_cell(CellRecord(1, 1, 1, "1", 1, None), [block], replace=False)
-        await made.flushed()
-
-        def broken(store: Store, cells: object) -> None:
-            raise sqlite3.DatabaseError("of the test")
-
-        patch.setattr(Store, "put_cells", broken)
-        made.finish_cell(CellRecord(2, 2, 1, "1", 1, None), [block._replace(cell=2)], replace=False)
-        await made.flushed()
-    assert paths.rows.read_bytes() == b'{"a":1}\n'
+    block = BlockRecord(int(Kind.ROWS), 0, b'{"a":1}\n', 1, b"")
     with Ledger(paths) as made:
-        assert [made.block_of(cell, Kind.ROWS)[0] for cell in (1, 2)] == [b'{"a":1}\n', b""]
+        made.adopt(None, (), fingerprint="of a run")
+        await finish(made, 1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Store, "put_cells", broken)
+            with pytest.raises(LedgerError, match="of the test"):
+                await finish(made, 2)
+        with pytest.raises(LedgerError, match="of the test"):
+            made.add_call(a_call(3))
+        made._writer.failure = None
+    assert paths.rows.read_bytes() == block.data
+    with Ledger(paths) as made:
+        assert [made.block_of(cell, Kind.ROWS)[0] for cell in (1, 2)] == [block.data, b""]
 
 
 def test_released_migrations_never_change() -> None:

@@ -8,16 +8,15 @@ import signal
 import sys
 from collections.abc import Callable
 
-from rowsmith.cli import journal
 from rowsmith.cli.guard import COMPLETE, SHORT
 from rowsmith.cli.progress import shown
 from rowsmith.cli.summary import lacking, resume_command, summary
 from rowsmith.cli.tally import Tally
 from rowsmith.cli.terminal import is_terminal, painted, printable, say, show
-from rowsmith.cli.wording import count
 from rowsmith.datasets.base import How
 from rowsmith.datasets.loading import Job
 from rowsmith.engine.report import Report
+from rowsmith.engine.wording import count
 from rowsmith.errors import RowsmithError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -60,7 +59,7 @@ def carry_out(job: Job, *, fresh: bool = False, quiet: bool = False) -> int:
 
 async def _supervised(job: Job, tally: Tally, *, fresh: bool) -> int:
     """Run to the end, or to an orderly stop after a signal: the signal's number, or 0."""
-    how: How = {**job.how, "fresh": fresh, "listeners": [tally, *journal.listeners()]}
+    how: How = {**job.how, "fresh": fresh, "listeners": [tally]}
     work = asyncio.create_task(job.dataset.generate_async(job.llms, **how))
     stopper = _Stopper(work, tally)
     listen(stopper)

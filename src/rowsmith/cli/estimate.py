@@ -74,7 +74,7 @@ def lines(found: Estimate, output: str) -> list[str]:
     import sys
 
     from rowsmith.cli.terminal import painted
-    from rowsmith.cli.wording import count, duration
+    from rowsmith.engine.wording import count, duration
 
     facts = [
         ("rows", f"{found.rows:,}, from {count(found.cells, 'cell')} of the plan"),
@@ -97,7 +97,7 @@ def lines(found: Estimate, output: str) -> list[str]:
 
 def basis(found: Estimate) -> str:
     """What the estimate was reckoned from."""
-    from rowsmith.cli.wording import count
+    from rowsmith.engine.wording import count
 
     cells = f"the prompts of {count(found.walked, 'cell')}"
     if found.sampled:
@@ -111,7 +111,7 @@ def basis(found: Estimate) -> str:
 
 def _cost(found: Estimate) -> str:
     from rowsmith.cli.terminal import printable
-    from rowsmith.cli.wording import money
+    from rowsmith.engine.wording import money
 
     if found.cost is None:
         return (
@@ -124,7 +124,7 @@ def _cost(found: Estimate) -> str:
 def _by_model(found: Estimate) -> list[str]:
     """A table by model and role, where there is more than one of either."""
     from rowsmith.cli.terminal import columns, line
-    from rowsmith.cli.wording import money
+    from rowsmith.engine.wording import money
 
     if len(found.parts) < 2:
         return []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rowsmith.cli.tally import Tally
 from rowsmith.cli.terminal import is_terminal, line, say
-from rowsmith.cli.wording import count, duration, money, rate, short
+from rowsmith.engine.wording import count, duration, money, rate, short
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -128,7 +128,7 @@ def _conclude(found: Sample, job: Job) -> None:
     """Say what it cost, and what lacks."""
     from rowsmith.cli.summary import near
     from rowsmith.cli.terminal import printable, say
-    from rowsmith.cli.wording import count, money
+    from rowsmith.engine.wording import count, money
 
     cost = "at a price that is not known" if found.cost is None else money(found.cost)
     calls = f"{count(found.calls, 'new call')}, {cost}" if found.calls else "no new call"

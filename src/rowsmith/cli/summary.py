@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rowsmith.cli.terminal import columns, line, painted
-from rowsmith.cli.wording import count, duration, money
 from rowsmith.engine.ledger import RunPaths
 from rowsmith.engine.report import Lack, Report, Spend
+from rowsmith.engine.wording import count, duration, money
 
 
 def summary(report: Report, output: str) -> list[str]:

@@ -52,7 +52,8 @@ class History:
         calls: its answered calls, by ordinal.
         rows: its lines in the rows file.
         rejected: its lines in the file of rejections.
-        packed: the marks of these lines, as the ledger has them.
+        packed: the marks of its lines in the rows file, as the ledger has them.
+        denied: the marks because of which it was refused rows.
         marks: the marks of its rows, and of rows it claimed in an attempt that came to nothing.
     """
 
@@ -63,6 +64,7 @@ class History:
     rows: bytes = b""
     rejected: bytes = b""
     packed: bytes = b""
+    denied: set[int] = field(default_factory=set)
     marks: set[bytes] = field(default_factory=set)
 
 
@@ -197,7 +199,8 @@ class CellWork:
         rows, marks = self._ledger.block_of(number, Kind.ROWS)
         rejected, _ = self._ledger.block_of(number, Kind.REJECTED)
         counted = record.rows if record else 0
-        return History(True, wants, counted, calls, rows, rejected, marks, set(unpacked(marks)))
+        denied = self._ledger.denied_of(number)
+        return History(True, wants, counted, calls, rows, rejected, marks, denied, set(unpacked(marks)))
 
     def _record(self, cell: Cell, history: History, sieve: Sieve, status: CellStatus) -> None:
         rows, rejected = b"".join(sieve.lines), b"".join(sieve.rejected)
@@ -205,14 +208,14 @@ class CellWork:
         reasons = None if status is CellStatus.DONE else orjson.dumps(_most(sieve.reasons)).decode()
         record = CellRecord(cell.number, cell.key, int(status), wants, len(sieve.lines), reasons)
         marks = packed(sieve.marks)
-        before = (history.rows, history.rejected, history.packed)
-        unchanged = history.known and (rows, rejected, marks) == before
+        # The same rows may have been refused because of other ones than before.
+        before = (history.rows, history.rejected, history.packed, history.denied)
+        unchanged = history.known and (rows, rejected, marks, sieve.denied) == before
         blocks = []
         if rows and not unchanged:
             blocks.append(BlockRecord(int(Kind.ROWS), cell.number, rows, len(sieve.lines), marks))
         if rejected and not unchanged:
             blocks.append(BlockRecord(int(Kind.REJECTED), cell.number, rejected, len(sieve.rejected), b""))
-        # Also of an unchanged cell: what it was refused may be refused because of another row than before.
         self._ledger.finish_cell(record, blocks, sieve.denied, replace=history.known and not unchanged)
         self._emit(CellFinished(cell, status.name.lower(), len(sieve.lines)))
 

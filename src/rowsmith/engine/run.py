@@ -18,6 +18,7 @@ from rowsmith.engine.cellwork import CellWork, Work
 from rowsmith.engine.claims import Claims
 from rowsmith.engine.estimate import Estimate, estimate
 from rowsmith.engine.events import Event, Listener, Retry, RunFinished, RunStarted, Waiting
+from rowsmith.engine.journal import journal_of_run
 from rowsmith.engine.ledger import CellStatus, Ledger, RunPaths
 from rowsmith.engine.matching import earlier_values, match
 from rowsmith.engine.models import Models, full_name
@@ -87,7 +88,7 @@ class Run:
         self._paths = RunPaths.of(output)
         self._options = options or Options()
         self._statistics = Statistics()
-        self._listeners: tuple[Listener, ...] = (self._statistics, *listeners)
+        self._listeners: tuple[Listener, ...] = (self._statistics, *journal_of_run(), *listeners)
         self._price = price or Prices(self._options.clock.date)
         limits = Limits.of(self._options)
         self._budget = Budget(limits, models, self._price, self.stop) if limits else None

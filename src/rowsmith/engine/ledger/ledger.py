@@ -135,6 +135,10 @@ class Ledger:
         """(mark, cell) of every row that a cell was refused because an earlier one has it."""
         return self._reading.denied()
 
+    def denied_of(self, number: int) -> set[int]:
+        """The marks because of which a cell was refused rows."""
+        return self._reading.denied_of(number)
+
     async def denied_for(self, mark: int) -> list[int]:
         """The finished cells that were refused a row with this mark."""
         await self.flushed()

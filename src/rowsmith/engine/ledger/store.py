@@ -306,6 +306,10 @@ class Store:
         while chunk := cursor.fetchmany(4096):
             yield from chunk
 
+    def denied_of(self, cell: int) -> set[int]:
+        """The marks because of which a cell was refused rows."""
+        return {mark for (mark,) in self.connection.execute("SELECT mark FROM denied WHERE cell = ?", (cell,))}
+
     def denied_for(self, mark: int) -> list[int]:
         found = self.connection.execute("SELECT cell FROM denied WHERE mark = ? ORDER BY cell", (mark,))
         return [cell for (cell,) in found]

@@ -1,4 +1,4 @@
-"""A run's events as lines of the log: for `--log-file` and `--log-level`."""
+"""A run's events as lines of the log, where a log is asked for: `configure_logger`, `--log-file`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from rowsmith.cli.wording import count, duration
 from rowsmith.engine.events import (
     CallMade,
     CellFinished,
@@ -18,11 +17,12 @@ from rowsmith.engine.events import (
     RunStarted,
     Waiting,
 )
+from rowsmith.engine.wording import count, duration
 
 _log = logging.getLogger("rowsmith.run")
 
 
-def listeners() -> list[Listener]:
+def journal_of_run() -> list[Listener]:
     """What writes the log; nothing where the log takes no such lines."""
     return [Journal()] if _log.isEnabledFor(logging.INFO) else []
 
