@@ -87,7 +87,7 @@ def test_the_figures_are_those_of_the_events() -> None:
         "1 from the ledger",
         "2.0k tokens in, 400 out",
         "1 rejected",
-        "$0.0300",
+        "$0.030",
     ]
     tally(CellFinished(CELL, "done", 5))
     tally(RunFinished(Report(rows=20)))
@@ -100,7 +100,7 @@ def test_the_cost_is_told_only_where_a_price_is_known() -> None:
     tally(call())
     assert "$" not in " ".join(figures(tally))
     tally(call(cost=0.5))
-    assert figures(tally)[-1] == "$0.5000 and calls without a known price"
+    assert figures(tally)[-1] == "$0.50 and calls without a known price"
 
 
 def test_a_reason_to_wait_is_shown_for_as_long_as_it_holds() -> None:
@@ -149,7 +149,7 @@ def test_one_line_tells_it_all() -> None:
     tally = some_way(watch)
     tally(Waiting("m", "quota", 5))
     assert sentence(tally) == (
-        "20 of 40 rows; 2 calls, 0.2/s, 1 from the ledger, 2.0k tokens in, 400 out, 1 rejected, $0.0300; 20 s left; "
+        "20 of 40 rows; 2 calls, 0.2/s, 1 from the ledger, 2.0k tokens in, 400 out, 1 rejected, $0.030; 20 s left; "
         "waiting for m, 5 s: quota"
     )
 
@@ -174,7 +174,7 @@ def test_one_line_tells_it_all() -> None:
         (rate(0.5), "0.5/s"),
         (rate(0.05), "3.0/min"),
         (money(0.0), "$0.00"),
-        (money(0.0123), "$0.0123"),
+        (money(0.0123), "$0.012"),
         (money(0.0000123), "$0.000012"),
         (money(1234.5), "$1,234.50"),
         (line("a\n  b\tc"), "a b c"),

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from rowsmith import ClassificationDataset, OpenAIProvider
 from rowsmith.engine.events import CallMade
-from rowsmith.engine.gauge import HIDDEN, money
+from rowsmith.engine.gauge import HIDDEN
 from rowsmith.engine.options import Options
+from rowsmith.engine.wording import money
 from rowsmith.errors import ConfigError, ServiceError
 from rowsmith.llm.prices import TokenPrices
 from rowsmith.llm.values import Completion, Usage

@@ -10,9 +10,9 @@ from email.utils import formatdate
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from multidict import CIMultiDict, CIMultiDictProxy
 
 from rowsmith.errors import QuotaError
+from rowsmith.llm import heads
 from rowsmith.llm.learned import Headers, Reading, seconds_until
 from rowsmith.llm.provider import KnownLimits
 from rowsmith.llm.values import Completion, Usage
@@ -20,8 +20,9 @@ from support.clock import NOON, SimulatedClock
 from support.virtual import VirtualService, ask_all, sliding
 
 
-def headers(**values: object) -> CIMultiDictProxy[str]:
-    return CIMultiDictProxy(CIMultiDict({name.replace("_", "-"): str(value) for name, value in values.items()}))
+def headers(**values: object) -> heads.Headers:
+    """Headers as the transport makes them."""
+    return heads.Headers({name.replace("_", "-").encode(): str(value).encode() for name, value in values.items()})
 
 
 OPENAI = {
@@ -76,7 +77,7 @@ def paces(readings: list[Reading]) -> dict[str, tuple[float, float | None]]:
     ],
 )
 def test_names_tell_unit_and_window(sent: Mapping[str, str], expected: dict[str, tuple[float, float]]) -> None:
-    assert paces(Headers().read(CIMultiDict(sent), 0.0, NOON)) == expected
+    assert paces(Headers().read(sent, 0.0, NOON)) == expected
 
 
 def bucket(reader: Headers, limit: int, window: float, taken: list[int]) -> list[Reading]:

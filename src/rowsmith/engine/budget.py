@@ -29,8 +29,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rowsmith.engine.asking import Door, Price
-from rowsmith.engine.gauge import Gauge, Taken, money
+from rowsmith.engine.gauge import Gauge, Taken
 from rowsmith.engine.models import Models, full_name
+from rowsmith.engine.wording import money
 from rowsmith.errors import ConfigError
 from rowsmith.llm.limits import Stopped
 from rowsmith.llm.provider import KnownLimits, Provider

@@ -24,7 +24,8 @@ from rowsmith.quality.text import mark
 
 EXACT = 8
 """Bytes of the part of a mark by which the same texts are known."""
-_LOADED_AT_ONCE = 1 << 14
+_LOADED_AT_ONCE = 1 << 22
+"""Bytes of marks."""
 _DUPLICATE = Rejection("duplicate", "the same text exists already")
 _NEAR_DUPLICATE = Rejection("near_duplicate", "nearly the same text exists already")
 
@@ -204,14 +205,14 @@ def _sides(marks: bytes, rows: int) -> tuple[bytes, bytes]:
 
 
 def _chunks(blocks: Iterable[tuple[int, bytes]]) -> Iterator[tuple[list[tuple[int, bytes]], int]]:
-    """Blocks by the thousand, those with and those without signatures apart, and the bytes of a row in them."""
+    """Many blocks at a time, those with and those without signatures apart, and the bytes of a row in them."""
     groups: dict[int, list[tuple[int, bytes]]] = {EXACT: [], EXACT + LANES: []}
+    size = 0
     for block in blocks:
-        width = _width(block[1])
-        group = groups[width]
-        group.append(block)
-        if len(group) == _LOADED_AT_ONCE:
-            groups[width] = []
-            yield group, width
-    for width, group in groups.items():
-        yield group, width
+        groups[_width(block[1])].append(block)
+        size += len(block[1])
+        if size >= _LOADED_AT_ONCE:
+            yield from ((group, width) for width, group in groups.items())
+            groups = {width: [] for width in groups}
+            size = 0
+    yield from ((group, width) for width, group in groups.items())

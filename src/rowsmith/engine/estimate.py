@@ -26,13 +26,14 @@ import orjson
 from rowsmith.engine.asking import Answered, CallFile, Price, Prompt, Shape
 from rowsmith.engine.context import Context
 from rowsmith.engine.events import Event
-from rowsmith.engine.gauge import money, tokens_of
+from rowsmith.engine.gauge import tokens_of
 from rowsmith.engine.keys import call_key, call_seed
 from rowsmith.engine.models import Models, full_name
 from rowsmith.engine.plan import Cell, Plan
 from rowsmith.engine.recipe import Recipe
 from rowsmith.engine.sampling import Trial
 from rowsmith.engine.sieve import Sieve
+from rowsmith.engine.wording import money
 from rowsmith.errors import AnswerError, BadRequestError
 from rowsmith.llm.prices import Prices
 from rowsmith.llm.provider import Provider

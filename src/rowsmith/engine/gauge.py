@@ -74,10 +74,3 @@ class Gauge:
 
     def _taken(self, asked: int, answered: int) -> Taken:
         return Taken(asked + answered, self.cost(Usage(asked, answered)))
-
-
-def money(dollars: float) -> str:
-    """An amount as a person reads it: cents, or as many digits as a small amount needs."""
-    if dollars and dollars < 0.995:
-        return f"${dollars:.{max(2, 1 - math.floor(math.log10(dollars)))}f}"
-    return f"${dollars:,.2f}"

@@ -258,7 +258,7 @@ class Run:
             work.claims.load(ledger.marks())
         pending = Pending(range(len(plan)), ledger.settled())
         known_before = settled < len(plan) and store.count(CellStatus.OPEN, CellStatus.FAILED) > 0
-        known = store.is_known if known_before else _never
+        known = store.is_known if known_before else lambda _: False
         await self._put_to_work(pending, work, ledger, known, len(plan) - settled)
         # Only now: before, a cell still to be worked on may be about to claim what another was refused.
         resumed = work.claims is not None and not ledger.was_finished and not self._why
@@ -390,11 +390,6 @@ class Run:
     def _emit(self, event: Event) -> None:
         for listener in self._listeners:
             listener(event)
-
-
-def _never(number: int) -> bool:
-    del number
-    return False
 
 
 async def _ended(tasks: asyncio.Future[Any]) -> None:

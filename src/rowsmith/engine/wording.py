@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 def count(number: int, one: str, many: str = "") -> str:
     """`1 row`, `1,204 rows`."""
@@ -41,9 +43,8 @@ def rate(per_second: float) -> str:
     return f"{per_second * 60:.1f}/min"
 
 
-def money(amount: float) -> str:
-    """An amount to the cent, and small ones to four digits that say something."""
-    if amount == 0 or amount >= 1:
-        return f"${amount:,.2f}"
-    digits = 4 if amount >= 0.001 else 6
-    return f"${amount:.{digits}f}"
+def money(dollars: float) -> str:
+    """An amount as a person reads it: cents, or as many digits as a small amount needs."""
+    if dollars and dollars < 0.995:
+        return f"${dollars:.{max(2, 1 - math.floor(math.log10(dollars)))}f}"
+    return f"${dollars:,.2f}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -19,7 +20,11 @@ from rowsmith.engine.ledger.records import BlockRecord, CallRecord, CellRecord, 
 from rowsmith.engine.ledger.store import Store, connect, connect_again, damaged, explained, transaction
 from rowsmith.engine.ledger.writer import BACKLOG, Writer
 from rowsmith.engine.plan import Plan
+from rowsmith.llm.values import Finish
 
+_READING = (sqlite3.Error, UnicodeDecodeError)
+_FINISHES = frozenset(Finish)
+_WANTS = re.compile(r"[1-9]\d*(,[1-9]\d*)*")
 _RESERVE = 4 << 20
 _RESERVE_PER_CALL = 32 << 10
 """Bytes set aside for a full disk: room for the group at hand, and for the answers that are still in flight."""
@@ -66,7 +71,7 @@ class Ledger:
                 self._stack = stack.pop_all()
         except OSError as exc:
             raise storage_error(exc, Path(exc.filename or folder)) from exc
-        except sqlite3.Error as exc:
+        except _READING as exc:
             raise self.explained(exc) from exc
         return self
 
@@ -98,12 +103,12 @@ class Ledger:
         self._stack.close()
         if kind is None:
             self._writer.check()
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, _READING):
             raise self.explained(error) from error
 
     def explained(self, error: Exception) -> Exception:
         """What SQLite says, as one of our errors; any other error as it is."""
-        return explained(self.paths.ledger, error) if isinstance(error, sqlite3.Error) else error
+        return explained(self.paths.ledger, error) if isinstance(error, _READING) else error
 
     # -- what has happened ------------------------------------------------------------------------------------------
 
@@ -113,11 +118,17 @@ class Ledger:
 
     def cell(self, number: int) -> CellRecord | None:
         """What is recorded of a cell's end."""
-        return self._reading.cell(number)
+        found = self._reading.cell(number)
+        if found is not None and not _WANTS.fullmatch(found.wants):
+            raise damaged(self.paths.ledger, ValueError(f"cell {number} wants {found.wants!r} rows"))
+        return found
 
     def calls_of(self, number: int) -> list[CallRecord]:
         """The answered calls of a cell."""
-        return self._reading.calls_of(number)
+        found = self._reading.calls_of(number)
+        if not _FINISHES.issuperset(call.finish for call in found):
+            raise damaged(self.paths.ledger, ValueError(f"a call of cell {number} ended in no known way"))
+        return found
 
     def block_of(self, number: int, kind: Kind) -> tuple[bytes, bytes]:
         """(the lines, the marks) of a cell's committed block in a file; empty where it has none."""

@@ -39,7 +39,7 @@ def connect(path: Path) -> sqlite3.Connection:
         _check(connection, path)
         _set_up(connection)
         migrate(connection)
-    except sqlite3.Error as exc:
+    except (sqlite3.Error, UnicodeDecodeError) as exc:
         connection.close()
         raise explained(path, exc) from exc
     except LedgerError:
@@ -91,8 +91,11 @@ def damaged(path: Path, exc: BaseException) -> LedgerError:
     )
 
 
-def explained(path: Path, exc: sqlite3.Error) -> LedgerError | StorageError:
-    """What SQLite reports, as one of our errors: damage, or a file that cannot be written for now."""
+def explained(path: Path, exc: sqlite3.Error | UnicodeDecodeError) -> LedgerError | StorageError:
+    """What SQLite reports, as one of our errors: damage, or a file that cannot be written for now.
+
+    A text of a damaged ledger, or SQLite's message that quotes one, may be no text any more.
+    """
     code = primary_code(exc)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StorageError(f"another program holds the ledger {path} ({exc}). Close it, and run the same again.")
@@ -104,7 +107,7 @@ def explained(path: Path, exc: sqlite3.Error) -> LedgerError | StorageError:
     return damaged(path, exc)
 
 
-def primary_code(exc: sqlite3.Error) -> int:
+def primary_code(exc: Exception) -> int:
     """SQLite's own number of an error, without its details; 0 where Python found it itself."""
     return int(getattr(exc, "sqlite_errorcode", 0)) & 0xFF
 
