@@ -9,6 +9,7 @@ import weakref
 
 import pytest
 
+from rowsmith.llm.adaptive import START
 from rowsmith.llm.clock import SystemClock
 from rowsmith.llm.limits import Limiter
 from rowsmith.llm.provider import KnownLimits
@@ -77,6 +78,24 @@ def test_nothing_is_left_of_an_allowance_when_the_last_run_has_ended() -> None:
     gc.collect()
     assert gone() is None
     assert Limiter.shared(service, SystemClock(), ceiling=8).try_enter() is not None
+
+
+def test_a_run_learns_nothing_from_one_that_has_ended_whether_or_not_it_is_collected() -> None:
+    clock = SimulatedClock()
+    service = VirtualService(after(0.1), clock)
+    first = Limiter.shared(service, clock, ceiling=256)
+    clock.run(ask_all(service.caller(limiter=first), 5_000))
+    assert first.room == 256
+    second = Limiter.shared(service, clock, ceiling=256)
+    assert second.room == START
+    # While one is still going, its knowledge is shared.
+    clock.run(_grow(second, service))
+    assert Limiter.shared(service, clock, ceiling=256).room == second.room > START
+
+
+async def _grow(limiter: Limiter, service: VirtualService) -> None:
+    caller = service.caller(limiter=limiter)
+    await asyncio.gather(*(caller.complete(b"x") for _ in range(1_000)))
 
 
 def test_two_event_loops_in_two_threads_share_pace_and_ceiling() -> None:

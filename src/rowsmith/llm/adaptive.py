@@ -170,7 +170,7 @@ class Concurrency:
 
     def _judge_growth(self, latency: float, now: float, *, ours: bool, whole: bool) -> None:
         room, reference = self.room, self._reference
-        if reference is not None and not ours:
+        if reference is not None:
             before, best = reference
             growth = room / before
             # Doubled, latency may grow by 1.59: then there is a quarter more to show for it. A small step's gain is
@@ -179,6 +179,11 @@ class Concurrency:
             if before == 1:
                 # One answer may have been short by chance: only a service that works on one at a time is told by it.
                 allowed = 0.7 * growth
+            if latency > best * allowed and ours:
+                # More in flight is no use, but nothing says that the service has too much: only go back.
+                self.room = min(room, max(START, before))
+                self._stand(now)
+                return
             if latency > best * allowed:
                 self._shrink(room / latency, max(1, math.ceil(room / latency * best * 1.25)))
                 return

@@ -93,17 +93,18 @@ class Limiter:
     @classmethod
     def shared(cls, provider: Provider, clock: Clock, *, ceiling: int, source: str = "", made_today: int = 0) -> Self:
         """A limiter that shares its allowance with all others in this process of the same model, address and key."""
-        own = min(ceiling, provider.limits.max_concurrency or ceiling)
-        return cls(
-            provider.limits,
-            clock,
-            ceiling=ceiling,
-            allowance=_ALLOWANCES.find(provider, clock, own),
-            source=source,
-            made_today=made_today,
-            provider=provider.name,
-            model=provider.model_id,
-        )
+        with _ALLOWANCES.lock:
+            # Made with the lock held: until it is a member, nobody else may find its allowance unused.
+            return cls(
+                provider.limits,
+                clock,
+                ceiling=ceiling,
+                allowance=_ALLOWANCES.find(provider, clock, ceiling),
+                source=source,
+                made_today=made_today,
+                provider=provider.name,
+                model=provider.model_id,
+            )
 
     @property
     def in_flight(self) -> int:
@@ -300,24 +301,24 @@ class _Allowances:
     This is the one thing in Rowsmith that is shared without being handed in. A service counts what a key sends, and
     asks neither which run nor which thread sent it: two runs started independently of each other must find the same
     counters, and there is nobody above both who could hand them over. It holds nothing of its own: an allowance
-    lives as long as a limiter does that uses it, so that no run sees traces of another that has ended.
+    lives until the last limiter that uses it is closed or gone, so that no run sees traces of another that has ended.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._in_use: weakref.WeakValueDictionary[tuple[Clock, str, str, bytes], Allowance]
         self._in_use = weakref.WeakValueDictionary()
         # Keys are told apart by a digest that is worth nothing outside this process.
         self._salt = secrets.token_bytes(16)
 
     def find(self, provider: Provider, clock: Clock, ceiling: int) -> Allowance:
-        """The allowance of a provider's model, address and key, by the time of a clock."""
+        """The allowance of a provider's model, address and key, by the time of a clock; called with `lock` held."""
         key = (clock, provider.endpoint, provider.model_id, self._account(provider))
-        with self._lock:
-            allowance = self._in_use.get(key)
-            if allowance is None:
-                allowance = self._in_use[key] = Allowance(clock, ceiling)
-            return allowance
+        allowance = self._in_use.get(key)
+        # One without members is only waiting for the garbage collector: a run must not depend on when that comes.
+        if allowance is None or not allowance.members:
+            allowance = self._in_use[key] = Allowance(clock, ceiling)
+        return allowance
 
     def _account(self, provider: Provider) -> bytes:
         """What tells one account at a service from another, where the provider has the fields of `RemoteModel`."""

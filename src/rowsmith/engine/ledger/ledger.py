@@ -178,9 +178,15 @@ class Ledger:
         return self._writer.failure is not None
 
     def add_call(self, call: CallRecord, begun: CellRecord | None = None) -> None:
-        """Record an answered call, before anything is made of it; with a cell's first, that the cell is begun."""
-        self._writer.check()
+        """Record an answered call, before anything is made of it; with a cell's first, that the cell is begun.
+
+        Also when nothing else can be recorded any more, if it can.
+
+        Raises:
+            StorageError, LedgerError: rows made of it cannot be recorded.
+        """
         self._writer.put_call(call, begun)
+        self._writer.check()
 
     def finish_cell(
         self, cell: CellRecord, blocks: Iterable[BlockRecord], denied: Iterable[int] = (), *, replace: bool
@@ -199,10 +205,6 @@ class Ledger:
     def reopen(self, cell: int) -> None:
         """Record that a finished cell is to be worked on again."""
         self._writer.put_reopened(cell)
-
-    def deny(self, mark: int, cell: int) -> None:
-        """Record that a cell was refused a row with this mark."""
-        self._writer.put_denied(mark, cell)
 
     def adopt(self, plan: Plan | None, reopened: Sequence[CellStatus], **meta: Any) -> None:
         """Bring the ledger to another configuration, all of it or nothing; before any cell is worked on.
@@ -292,12 +294,8 @@ class Ledger:
             raise damaged(self.paths.ledger, ValueError(f"{name}: a length of {length!r}, a checksum of {crc!r}"))
         return BlockFile(self._path(kind), length, crc)
 
-    def _give_back(self) -> bool:
-        try:
-            self.paths.reserve.unlink()
-        except FileNotFoundError:
-            return False
-        return True
+    def _give_back(self) -> None:
+        self.paths.reserve.unlink(missing_ok=True)
 
 
 def _sorted(path: Path) -> Path:

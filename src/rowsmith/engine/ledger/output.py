@@ -65,12 +65,22 @@ def delete_run(paths: RunPaths) -> None:
 
 
 def set_aside(reserve: Path, size: int) -> None:
-    """Take room on the disk, to be given back when it is full. What a kill left of the last run is taken up."""
+    """Take room on the disk, to be given back when it is full. What a kill left of the last run is taken up.
+
+    Raises:
+        StorageError: there is not so much room.
+    """
     if reserve.exists() and reserve.stat().st_size >= size:
         return
-    with reserve.open("wb") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        else:
-            # Noise: a file system may store a run of zeros as a hole, which takes no room.
-            file.write(os.urandom(4096) * (size // 4096 + 1))
+    try:
+        with reserve.open("wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                # Noise: a file system may store a run of zeros as a hole, which takes no room.
+                file.write(os.urandom(4096) * (size // 4096 + 1))
+    except OSError as exc:
+        raise StorageError(
+            f"cannot set aside {-(-size >> 20)} MB in {reserve.parent}, for the answers that come when the disk is full: "
+            f"{exc.strerror or exc}. Make room (or mend the permissions), or choose another output."
+        ) from exc

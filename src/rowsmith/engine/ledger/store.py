@@ -168,6 +168,11 @@ class Store:
     def put_cells(self, cells: Iterable[CellRecord]) -> None:
         self._insert("INSERT OR REPLACE INTO cells (cell, key, status, wants, rows, reasons)", list(cells))
 
+    def begin_cells(self, cells: Iterable[CellRecord]) -> None:
+        """Open the cells of which nothing is known yet."""
+        begun = [cell._replace(status=int(CellStatus.OPEN), rows=0, reasons=None) for cell in cells]
+        self._insert("INSERT OR IGNORE INTO cells (cell, key, status, wants, rows, reasons)", begun)
+
     def _insert(self, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert rows, many with each statement."""
         if not rows:

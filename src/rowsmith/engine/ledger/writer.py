@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,10 +53,10 @@ class Writer:
         store: the ledger, over a connection that no other thread uses while the writer lives.
         files: the file of each kind.
         path: the ledger's path, for messages.
-        make_room: called once when the disk is full; frees what was set aside and says whether there was any.
+        make_room: called when the disk is full; frees what was set aside.
     """
 
-    def __init__(self, store: Store, files: dict[Kind, BlockFile], path: Path, make_room: Callable[[], bool]) -> None:
+    def __init__(self, store: Store, files: dict[Kind, BlockFile], path: Path, make_room: Callable[[], None]) -> None:
         self._store = store
         self._files = files
         self._path = path
@@ -111,11 +112,6 @@ class Writer:
             self._group.reopened[cell] = None
             self._rouse()
 
-    def put_denied(self, mark: int, cell: int) -> None:
-        with self._lock:
-            self._group.denied.append((mark, cell))
-            self._rouse()
-
     def put_meta(self, **values: Any) -> None:
         with self._lock:
             self._group.meta.update(values)
@@ -168,7 +164,7 @@ class Writer:
                 self._wake.clear()
                 self._hurry.clear()
                 ending = self._closing
-            if self.failure is None and group.size:
+            if group.size:
                 self._commit_or_fail(group)
             self._writing = 0
             for loop, done in waiters:
@@ -178,21 +174,45 @@ class Writer:
                 return
 
     def _commit_or_fail(self, group: Group) -> None:
-        """Commit; on a full disk once more with the reserve given back, after which the run is to stop."""
+        """Commit; on a full disk again, with the reserve given back and the journal folded; then the run is to stop.
+
+        When that fails, and from then on, nothing but answers is recorded: they are paid for.
+        """
+        if self.failure is not None:
+            self._keep_answers(group)
+            return
         try:
-            try:
-                self._commit(group)
-            except (OSError, sqlite3.Error) as exc:
-                if not _no_room(exc) or not self._make_room():
-                    raise
-                self.full = True
-                self._commit(group)
+            for make_room in (self._make_room, self._fold_journal):
+                try:
+                    self._commit(group)
+                    return
+                except (OSError, sqlite3.Error) as exc:
+                    if not _no_room(exc):
+                        raise
+                    self.full = True
+                    make_room()
+            self._commit(group)
         except OSError as exc:
             self.failure = storage_error(exc, Path(exc.filename or self._files[Kind.ROWS].path))
         except sqlite3.Error as exc:
             self.failure = explained(self._path, exc)
         except Exception as exc:  # a bug of ours: it must reach the run, which would else wait for ever
             self.failure = exc
+        if self.failure is not None:
+            self._keep_answers(group)
+
+    def _fold_journal(self) -> None:
+        """Bring the journal into the ledger and cut it: it may have grown as far as a file may."""
+        with suppress(sqlite3.Error):  # the commit that follows tells whether it helped
+            self._store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _keep_answers(self, group: Group) -> None:
+        """Record the answers of a group whose rows cannot be written, if the ledger can."""
+        # What keeps the rows from being written may keep this too; it is what the run ends with in any case.
+        with suppress(OSError, sqlite3.Error), transaction(self._store.connection):
+            self._store.begin_cells(group.cells.values())
+            self._store.add_calls(group.calls)
+            self._store.add_spend(_spend(group.calls))
 
     def _commit(self, group: Group) -> None:
         before = {kind: (file.length, file.crc) for kind, file in self._files.items()}
