@@ -81,6 +81,6 @@ def set_aside(reserve: Path, size: int) -> None:
                 file.write(os.urandom(4096) * (size // 4096 + 1))
     except OSError as exc:
         raise StorageError(
-            f"cannot set aside {-(-size >> 20)} MB in {reserve.parent}, for the answers that come when the disk is full: "
+            f"cannot set aside {-(-size >> 20)} MB in {reserve.parent}, for answers that come when the disk is full: "
             f"{exc.strerror or exc}. Make room (or mend the permissions), or choose another output."
         ) from exc
