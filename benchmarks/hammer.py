@@ -82,7 +82,9 @@ class Scenario:
         if self.questions:
             source = self.folder / "documents.txt"
             source.write_text("".join(f"The document of seed {self.seed} about {'x' * n}.\n" for n in range(1, 41)))
-            settings |= {"local_file_path": str(source), "min_document_length": 1}
+            # The default prompt for wrong answers has no document in it: cells with one question would send one body.
+            distractors = "Write three wrong answers in {language_name} to {question} ({correct_answer}) in {document}"
+            settings |= {"local_file_path": str(source), "min_document_length": 1, "distractor_prompt": distractors}
             dataset = MCQDataset(MCQDatasetConfig(**settings))
         else:
             prompt = "Write {num_samples} {{tone}} texts in {language_name}, {label_name}: {label_description}."
@@ -192,7 +194,8 @@ def serve(port: int) -> None:
         if "wrong answers" in call.prompt:
             return Reply(text=json.dumps({f"incorrect_answer_{n}": f"wrong {drawn.random()}" for n in (1, 2, 3)}))
         if "questions" in call.prompt:
-            made = [{"question": f"What is {drawn.randrange(size)}?", "correct_answer": "it"} for _ in range(count)]
+            things = drawn.sample(range(size), count)
+            made = [{"question": f"What is {thing}?", "correct_answer": "it"} for thing in things]
             return Reply(text=json.dumps({"entries": made}))
         return Reply(text=json.dumps({"entries": [{"text": f"text {drawn.randrange(size)}"} for _ in range(count)]}))
 
@@ -290,7 +293,7 @@ def strike(scenario: Scenario, whole: tuple[bytes, bytes], took: float, outcome:
     kills: list[float] = []
     while True:
         pid = forked(scenario)
-        code = ended_within(pid, drawn.uniform(0.0, took * drawn.choice([0.1, 0.5, 1.2])))
+        code = ended_within(pid, drawn.uniform(0.0, took * drawn.choice([0.05, 0.3, 0.8])))
         if code is not None:
             break
         kills.append(time.monotonic())

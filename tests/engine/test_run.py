@@ -26,6 +26,7 @@ from rowsmith.testing import (
     Empty,
     Fault,
     Garbage,
+    Hang,
     HtmlPage,
     RateLimited,
     Refusal,
@@ -101,6 +102,15 @@ def test_the_count_is_exact_under_each_fault(what: str, tmp_path: Path, scripted
     assert server.answered_again == 0 or what == "garbage"
     accounted = len(rejected(tmp_path)) + report.retries
     assert accounted > 0 or what in ("repairable JSON", "schema not supported")
+
+
+def test_a_server_that_hangs_costs_its_timeout_and_a_retry(tmp_path: Path, scripted_server: Start) -> None:
+    server = scripted_server(faults=[None, Hang(30)])
+    report = dataset(tmp_path).generate(provider(server, timeout=0.5), options=QUICK).report
+    assert report is not None
+    assert report.complete
+    assert report.retries == 1
+    must_be_exact(tmp_path, 20)
 
 
 def test_one_bad_entry_of_five_costs_two_calls_in_all(tmp_path: Path, scripted_server: Start) -> None:
