@@ -177,19 +177,23 @@ def serve(port: int) -> None:
         WrongSchema,
     )
 
+    def asked_again(prompt: str) -> bool:
+        # A second question is answered well: else, answers being decided by the body, a cell could go in a circle, and
+        # the same body twice would be no sign of anything.
+        return any(words in prompt for words in ("clearly different", "These were refused", "Answer again"))
+
     def fault(call: Call) -> Fault | None:
         if call.attempt < 3 and random.Random(f"{call.key} {call.attempt}").random() < 0.2:
             kinds = [RateLimited(), RateLimited(retry_after=0.01), ServerError(), Reset(), Reset("middle")]
             return random.Random(f"{call.attempt} {call.key}").choice(kinds)
-        if random.Random(f"content {call.key}").random() < 0.15:
+        if not asked_again(call.prompt) and random.Random(f"content {call.key}").random() < 0.15:
             kinds = [BadJSON(), BadJSON(repairable=True), WrongSchema(entries=1), CutOff()]
             return random.Random(f"kind {call.key}").choice(kinds)
         return None
 
     def answer(call: Call) -> Reply:
         drawn = random.Random(call.key)
-        again = "clearly different" in call.prompt or "refused" in call.prompt
-        size = 10**9 if again else 700
+        size = 10**9 if asked_again(call.prompt) else 700
         count = next((int(word) for word in call.prompt.split() if word.isdigit()), 1)
         if "wrong answers" in call.prompt:
             return Reply(text=json.dumps({f"incorrect_answer_{n}": f"wrong {drawn.random()}" for n in (1, 2, 3)}))

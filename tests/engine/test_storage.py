@@ -54,7 +54,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 
 
 def test_on_a_full_disk_the_run_stops_and_goes_on_when_there_is_room(small_disk: Callable[[int], Path]) -> None:
-    disk = small_disk(14)
+    disk = small_disk(12)
     model = Model(large, seconds=lambda question: 0.001)
     made = dataset(disk, **LARGE)
     with pytest.raises(StorageError, match="the disk is full"):

@@ -22,11 +22,12 @@ class GatesConfig(Config):
         max_length: characters that it may have; None for no bound.
         blocklist: words and phrases that must not stand in it, as whole words, in any case.
         duplicates: `reject` refuses a row whose text exists already, in any case and spacing; `allow` does not look.
-        near_duplicates: from which similarity on a row is refused because one nearly the same exists, 0.5 to 1; None
-            does not look. Compared are the words and pairs of neighbouring words: of a text of 40 words, 0.9 refuses
-            another that has one word exchanged, 0.8 one that has two or three. Off by default, because what is too
-            similar depends on the task: short commands and sums with other numbers are alike and still wanted.
-            Needs the extra `dedup`, some 20 µs and 268 bytes a row.
+        near_duplicates: the similarity from which on a row is refused because one nearly the same exists, 0.5 to 1; None
+            does not look. Compared are words and pairs of neighbouring words: 0.9 refuses a text of 40 words that
+            differs from another in one of them, 0.8 one that differs in two. Off by default, because what is too
+            similar depends on the task: short commands and sums with other numbers are alike and may be wanted. Needs
+            the extra `dedup`, some 25 µs and 270 bytes of memory a row; with texts that are all of one mould, or below
+            0.7, more time the more rows there are.
         filters: functions of your own, `(content, topic, metadata) -> (accepted, reason)` or `-> accepted`;
             `metadata` is the whole row.
     """
