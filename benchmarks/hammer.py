@@ -183,7 +183,7 @@ def serve(port: int) -> None:
         return any(words in prompt for words in ("clearly different", "These were refused", "Answer again"))
 
     def fault(call: Call) -> Fault | None:
-        if call.attempt < 3 and random.Random(f"{call.key} {call.attempt}").random() < 0.2:
+        if call.attempt < 3 and random.Random(f"{call.key} {call.attempt}").random() < 0.1:
             kinds = [RateLimited(), RateLimited(retry_after=0.01), ServerError(), Reset(), Reset("middle")]
             return random.Random(f"{call.attempt} {call.key}").choice(kinds)
         if not asked_again(call.prompt) and random.Random(f"content {call.key}").random() < 0.15:

@@ -82,3 +82,11 @@ async def test_a_real_wrong_key_costs_one_request() -> None:
         with pytest.raises(AuthenticationError):
             await ask_server(server, 100, SystemClock())
         assert server.count == 1
+
+
+async def test_a_limit_that_only_the_headers_tell_is_kept_to() -> None:
+    rate = Rate(requests=20, seconds=1, retry_after=False, headers=True)
+    with ScriptedServer(plain, rate=rate) as server:
+        await ask_server(server, 60, SystemClock(), RetryPolicy(max_retries=0))
+    assert server.answered == 60
+    assert server.count - server.answered < 30

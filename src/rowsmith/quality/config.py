@@ -22,8 +22,8 @@ class GatesConfig(Config):
         max_length: characters that it may have; None for no bound.
         blocklist: words and phrases that must not stand in it, as whole words, in any case.
         duplicates: `reject` refuses a row whose text exists already, in any case and spacing; `allow` does not look.
-        near_duplicates: the similarity from which on a row is refused as nearly the same as another, 0.5 to 1; None does not
-            look. Compared are words and pairs of neighbouring words: 0.9 refuses a text of 40 words that
+        near_duplicates: the similarity, 0.5 to 1, from which on a row is refused because one nearly the same exists;
+            None does not look. Compared are words and pairs of neighbouring words: 0.9 refuses a text of 40 words that
             differs from another in one of them, 0.8 one that differs in two. Off by default, because what is too
             similar depends on the task: short commands and sums with other numbers are alike and may be wanted. Needs
             the extra `dedup`, some 25 µs and 270 bytes of memory a row; with texts that are all of one mould, or below

@@ -162,6 +162,7 @@ def _completion(reply: Reply, caller: Caller) -> Completion:
             finish=Finish.LENGTH if data.get("done_reason") == "length" else Finish.STOP,
             usage=Usage(remote.tokens(data, "prompt_eval_count"), remote.tokens(data, "eval_count")),
             model=data.get("model") or "",
+            headers=reply.headers,
         )
     except (KeyError, TypeError, AttributeError):
         if isinstance(data, dict) and data.get("error"):

@@ -223,6 +223,7 @@ def _completion(reply: Reply, caller: Caller) -> Completion:
             usage=_usage(data.get("usage")),
             model=data.get("model") or "",
             request_id=reply.headers.get("x-request-id") or data.get("id"),
+            headers=reply.headers,
         )
     except (KeyError, IndexError, TypeError, AttributeError):
         raise _no_answer(data, reply, caller) from None
