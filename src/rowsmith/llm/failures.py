@@ -113,7 +113,7 @@ def from_reply(status: int, headers: Mapping[str, str], body: bytes, caller: Cal
         message, hint = f"the service redirects to {target or 'nowhere'}", "Set `api_base` to the address that answers"
     wait = retry_after(headers)
     error = kind(
-        shorten(scrub(message, caller.secrets)).rstrip("."),
+        shorten(scrub(message, caller.secrets)).rstrip(".") or "no explanation came with the refusal",
         provider=caller.provider,
         model=caller.model,
         status=status,
