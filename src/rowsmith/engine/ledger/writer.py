@@ -44,6 +44,8 @@ class Group:
     meta: dict[str, Any] = field(default_factory=dict)
     size: int = 0
     """Records put in, kept by hand: it is asked for with each of them."""
+    since: float = 0.0
+    """When the first was put in."""
 
 
 class Writer:
@@ -149,6 +151,7 @@ class Writer:
         group = self._group
         group.size += 1
         if group.size == 1:
+            group.since = time.monotonic()
             self._wake.set()
         elif group.size == GROUP:
             self._hurry.set()
@@ -156,7 +159,8 @@ class Writer:
     def _run(self) -> None:
         while True:
             self._wake.wait()
-            self._hurry.wait(DELAY)
+            # What came while the last group was being written has waited already.
+            self._hurry.wait(max(0.0, self._group.since + DELAY - time.monotonic()))
             with self._lock:
                 group, self._group = self._group, Group()
                 waiters, self._waiters = self._waiters, []
