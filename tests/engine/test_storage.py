@@ -315,4 +315,6 @@ def test_memory_does_not_grow_with_the_number_of_cells(tmp_path: Path, nursery: 
         folder.mkdir()
         assert nursery.finish(Job(folder, pace=cells, work=measured)) == 0
         peaks.append(int((folder / "peak").read_text()))
-    assert peaks[1] < 1.2 * peaks[0]
+    # SQLite's caches, at most 8 MiB, and the groups under way are full in the larger run only; a benchmark compares a
+    # million cells with ten thousand.
+    assert peaks[1] < 1.2 * peaks[0] + 16_000
