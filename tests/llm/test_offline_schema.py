@@ -13,7 +13,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import AnyUrl, BaseModel, Field, HttpUrl, IPvAnyAddress, Json, create_model
+from pydantic import AnyUrl, BaseModel, Field, HttpUrl, IPvAnyAddress, Json, TypeAdapter, create_model
 
 from rowsmith.errors import BadRequestError
 
