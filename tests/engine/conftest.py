@@ -1,12 +1,15 @@
-"""What the engine's tests get: processes that start quickly and may be killed."""
+"""What the engine's tests get: processes that start quickly and may be killed, and a run that has ended."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from .child import Nursery
+from .remains import again
 
 
 @pytest.fixture(scope="module")
@@ -14,3 +17,18 @@ def nursery() -> Iterator[Nursery]:
     made = Nursery()
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a small run that has ended; to be copied, not changed."""
+    folder = tmp_path_factory.mktemp("made")
+    again(folder)
+    return folder
+
+
+@pytest.fixture
+def run(made: Path, tmp_path: Path) -> Path:
+    """A copy of such files."""
+    shutil.copytree(made, tmp_path / "copy")
+    return tmp_path / "copy"
