@@ -163,6 +163,7 @@ class Nursery:
     def __init__(self) -> None:
         root = str(Path(__file__).parents[1])
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+        self._living: int | None = None
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__],
             stdin=subprocess.PIPE,
@@ -180,13 +181,19 @@ class Nursery:
         assert self._process.stdin is not None
         self._process.stdin.write(pickle.dumps(job).hex().encode() + b"\n")
         self._process.stdin.flush()
-        return self._read()
+        self._living = self._read()
+        return self._living
 
     def wait(self) -> int:
         """The exit code of the job that was started last, negative for a signal."""
-        return self._read()
+        code = self._read()
+        self._living = None
+        return code
 
     def close(self) -> None:
+        """End it, and with it a job that a failed test has left alone."""
+        if self._living is not None:
+            os.kill(self._living, signal.SIGKILL)
         self._process.communicate()
 
     def _read(self) -> int:
