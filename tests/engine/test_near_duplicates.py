@@ -271,9 +271,20 @@ def test_a_row_that_an_earlier_cell_took_and_gave_up_again_denies_until_it_is_gi
     exact = int.from_bytes(first.marks[0][:EXACT], "big")
     assert claims.release(taker.marks, [], 2) == [exact]
     assert claim(claims, later, ONE) == "near_duplicate"
+    assert claim(claims, later, LIKE_BOTH) == "duplicate", "as it will be when the first has its row again"
     assert later.denied == {exact}
     assert claims.release(first.marks, [], 5) == [exact], "so that the later cell is told"
     assert claim(claims, later, ONE) is None
+
+
+def test_rows_with_one_exact_mark_have_one_signature() -> None:
+    marks = []
+    for text in ("[Half done] -", "half  DONE", "“Half done”…"):
+        holding = Holding(1)
+        claim(claims_and_told()[0], holding, text)
+        marks += holding.marks
+    assert len(marks) == 3
+    assert len(set(marks)) == 1
 
 
 def test_a_row_in_other_words_of_the_same_signature_takes_the_place_of_the_one_before() -> None:

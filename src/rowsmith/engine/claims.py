@@ -20,11 +20,12 @@ from rowsmith.quality.gates import Rejection, Row
 from rowsmith.quality.minhash import LANES
 from rowsmith.quality.near import NearIndex
 from rowsmith.quality.seen import Seen
-from rowsmith.quality.text import mark
+from rowsmith.quality.text import comparable, mark
 
 EXACT = 8
 """Bytes of the part of a mark by which the same texts are known."""
 _LOADED_AT_ONCE = 1 << 22
+_BLOCKS_AT_ONCE = 1 << 16
 """Bytes of marks."""
 _DUPLICATE = Rejection("duplicate", "the same text exists already")
 _NEAR_DUPLICATE = Rejection("near_duplicate", "nearly the same text exists already")
@@ -63,14 +64,19 @@ class Claims:
         again, because the check is a new one.
         """
         for chunk, width in _chunks(blocks):
-            rows = [len(marks) // width for _, marks in chunk]
-            cells = array("I", [cell for (cell, _), count in zip(chunk, rows, strict=True) for _ in range(count)])
-            sides = [_sides(marks, count) for (_, marks), count in zip(chunk, rows, strict=True)]
-            numbers = array("Q", b"".join([exact for exact, _ in sides]))
+            if width == EXACT:
+                cells = array("I", [cell for cell, marks in chunk for _ in range(0, len(marks), EXACT)])
+                numbers, signatures = array("Q", b"".join([marks for _, marks in chunk])), b""
+            else:
+                rows = [len(marks) // width for _, marks in chunk]
+                cells = array("I", [cell for (cell, _), count in zip(chunk, rows, strict=True) for _ in range(count)])
+                sides = [_sides(marks, count) for (_, marks), count in zip(chunk, rows, strict=True)]
+                numbers = array("Q", b"".join([exact for exact, _ in sides]))
+                signatures = b"".join([signed for _, signed in sides])
             if sys.byteorder == "little":
                 numbers.byteswap()
             self._seen.load_many(numbers, cells)
-            yield b"".join([signatures for _, signatures in sides]), numbers, cells
+            yield signatures, numbers, cells
 
     def stale(self, denied: Iterable[tuple[int, int]]) -> Iterator[int]:
         """The cells, of (mark, cell), that were refused a row because of one which no earlier cell has any more.
@@ -94,7 +100,8 @@ class Claims:
             row: the row.
             fields: the fields by which rows are compared.
         """
-        cell, number = holding.cell, mark(row, fields)
+        texts = comparable(row, fields)
+        cell, number = holding.cell, mark(texts)
         if number in holding.numbers:
             return _DUPLICATE
         owner = self._seen.owner(number)
@@ -104,10 +111,11 @@ class Claims:
         losers = set() if owner is None or owner == cell else {owner}
         signature = b""
         if self._near is not None:
-            signature = self._near.signature([str(row[field]) for field in fields])
+            signature = self._near.signature(texts)
             alike = self._near.alike(signature)
-            if alike and self._refused(self._near, alike, holding):
-                return _NEAR_DUPLICATE
+            refused = self._refused(self._near, alike, number, holding) if alike else None
+            if refused is not None:
+                return refused
             losers.update(other for other, _ in alike if other != cell)
             left = self._near.find(signature, cell) if alike else None
             if left is None:
@@ -122,15 +130,23 @@ class Claims:
             self._displace(loser)
         return None
 
-    def _refused(self, near: NearIndex, alike: Iterable[tuple[int, int]], holding: Holding) -> bool:
-        """Whether one of the rows that are alike is an earlier cell's, or an earlier one of this attempt."""
-        for owner, handle in alike:
-            if owner < holding.cell:
-                holding.denied.add(near.mark(handle))
-                return True
-            if handle in holding.handles:
-                return True
-        return False
+    def _refused(
+        self, near: NearIndex, alike: Iterable[tuple[int, int]], number: int, holding: Holding
+    ) -> Rejection | None:
+        """Why a row is refused because of those that are alike, if one of them is an earlier cell's or this attempt's.
+
+        A row with the very same text may be among them: that of an earlier cell which lost its exact mark to one before
+        it that has given the mark up again. The cell will be worked on again and have the row after all, or will not
+        and give it up; in any case what is said is what a run of one cell after the other would say.
+        """
+        earlier = {near.mark(handle) for owner, handle in alike if owner < holding.cell}
+        if number in earlier:
+            holding.denied.add(number)
+            return _DUPLICATE
+        if earlier:
+            holding.denied.add(min(earlier))
+            return _NEAR_DUPLICATE
+        return _NEAR_DUPLICATE if any(handle in holding.handles for _, handle in alike) else None
 
     def release(self, given_up: Iterable[bytes], kept: Iterable[bytes], cell: int) -> list[int]:
         """Give up what a cell had in earlier attempts and has no more.
@@ -208,11 +224,14 @@ def _chunks(blocks: Iterable[tuple[int, bytes]]) -> Iterator[tuple[list[tuple[in
     """Many blocks at a time, those with and those without signatures apart, and the bytes of a row in them."""
     groups: dict[int, list[tuple[int, bytes]]] = {EXACT: [], EXACT + LANES: []}
     size = 0
+    plain, signed = groups.values()
     for block in blocks:
-        groups[_width(block[1])].append(block)
-        size += len(block[1])
-        if size >= _LOADED_AT_ONCE:
+        length = len(block[1])
+        (signed if length % EXACT else plain).append(block)
+        size += length
+        if size >= _LOADED_AT_ONCE or len(plain) >= _BLOCKS_AT_ONCE:
             yield from ((group, width) for width, group in groups.items())
             groups = {width: [] for width in groups}
+            plain, signed = groups.values()
             size = 0
     yield from ((group, width) for width, group in groups.items())

@@ -28,7 +28,12 @@ def normalised(text: str) -> str:
     return line.strip(_ENDS) or line
 
 
-def mark(row: Mapping[str, Any], fields: Sequence[str]) -> int:
-    """A 63-bit number that rows with the same texts in these fields share, for finding exact duplicates."""
-    text = "\0".join([normalised(str(row[field])) for field in fields])
+def comparable(row: Mapping[str, Any], fields: Sequence[str]) -> list[str]:
+    """The texts in these fields as they are compared with others."""
+    return [normalised(str(row[field])) for field in fields]
+
+
+def mark(texts: Sequence[str]) -> int:
+    """A 63-bit number that rows with the same normalised texts share, for finding exact duplicates."""
+    text = "\0".join(texts)
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") >> 1
