@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from rowsmith import ClassificationDataset
 from rowsmith.engine.events import CallMade, Event
+from rowsmith.engine.ledger import Ledger
 from rowsmith.engine.shielded import to_the_end
 
 from .child import Job, Nursery
@@ -91,6 +93,32 @@ async def test_cancelled_at_any_step_the_next_start_goes_on(tmp_path: Path) -> N
     assert report is not None
     assert report.complete
     must_be_exact(tmp_path, 80)
+
+
+async def test_an_interrupt_while_the_files_are_put_in_order_takes_effect_after_it(tmp_path: Path) -> None:
+    under_way = threading.Event()
+    in_order = Ledger.put_in_order
+
+    def slow(ledger: Ledger) -> None:
+        under_way.set()
+        time.sleep(0.1)
+        in_order(ledger)
+
+    model = Model(seconds=lambda question: (question.digest % 5) / 500)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ledger, "put_in_order", slow)
+        made = dataset(tmp_path, expansion=tones(*"abcdefgh"))
+        task = asyncio.create_task(made.generate_async(model, options=QUICK))
+        await until(under_way.is_set)
+        task.cancel()
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert ledger(tmp_path, "SELECT value FROM meta WHERE name = 'state'") == [("finished",)]
+    assert made.report is not None
+    assert made.report.complete
+    assert [row["label"] for row in lines(tmp_path)][::5] == ["good", "bad"] * 8
 
 
 async def test_work_that_must_not_be_left_half_done_is_done_before_a_cancellation_takes_effect() -> None:

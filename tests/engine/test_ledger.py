@@ -128,6 +128,18 @@ def test_lines_added_by_hand_after_a_kill_are_kept_aside(tmp_path: Path, nursery
     assert '{"id": "mine"}\n' in (tmp_path / "rows.run/rows.uncommitted.jsonl").read_text()
 
 
+def test_bytes_after_the_last_commit_are_cut_off_even_if_nothing_is_left_to_be_written(
+    tmp_path: Path, nursery: Nursery
+) -> None:
+    kill = Kill("rowsmith.engine.ledger.ledger:Ledger.put_in_order", after=True)
+    assert nursery.finish(Job(tmp_path, kill)) == -9
+    whole = (tmp_path / "rows.jsonl").read_bytes()
+    with (tmp_path / "rows.jsonl").open("a") as rows:
+        rows.write('{"id": "of a group that was never committed"}\n')
+    assert nursery.finish(Job(tmp_path)) == 0
+    assert (tmp_path / "rows.jsonl").read_bytes() == whole
+
+
 def test_rows_of_somebody_else_are_never_touched_not_even_with_fresh(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"my": "work"}\n')
     for fresh in (False, True):

@@ -289,11 +289,15 @@ def _run_sync(run: Run, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     result: list[T] = []
     failure: list[BaseException] = []
     finished = threading.Event()
-    loops: list[asyncio.AbstractEventLoop] = []
+    begun: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+    interrupts = 0
 
     async def do() -> None:
-        loops.append(asyncio.get_running_loop())
-        result.append(await work())
+        task = asyncio.current_task()
+        assert task is not None
+        begun.append((asyncio.get_running_loop(), task))
+        if not interrupts:
+            result.append(await work())
 
     def in_thread() -> None:
         try:
@@ -304,14 +308,18 @@ def _run_sync(run: Run, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
             finished.set()
 
     threading.Thread(target=in_thread, name="rowsmith-run", daemon=True).start()
-    try:
-        finished.wait()
-    except KeyboardInterrupt:
-        # The interrupt button of a notebook reaches this thread only: end the run in good order, then pass it on.
-        for loop in loops:
-            loop.call_soon_threadsafe(run.stop, "interrupted")
-        finished.wait()
-        raise
+    while not finished.is_set():
+        try:
+            finished.wait()
+        except KeyboardInterrupt:
+            # A notebook's interrupt reaches this thread only. Passed on like this, it ends the run in good order, within
+            # the grace time; a second one ends it at once.
+            interrupts += 1
+            for loop, task in begun:
+                with suppress(RuntimeError):  # the loop has ended meanwhile
+                    loop.call_soon_threadsafe(task.cancel)
+    if interrupts:
+        raise KeyboardInterrupt
     if failure:
         raise failure[0]
     return result[0]

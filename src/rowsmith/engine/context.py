@@ -103,7 +103,7 @@ class Context:
                 missing = want - len(self._sieve.lines)
                 if missing <= 0:
                     break
-                cut_off = await self._round(role, prompt, output, make, min(missing, largest), want)
+                cut_off = await self._round(role, prompt, output, make, min(missing, largest))
                 if cut_off:
                     largest = max(1, min(missing, largest) // 2)
 
@@ -114,7 +114,6 @@ class Context:
         output: ListOutput[M],
         make: Callable[[Draft[M]], Made | Awaitable[Made]],
         count: int,
-        want: int,
     ) -> bool:
         """Ask once for `count` entries and take what is good; says whether the answer was cut off."""
         asked = prompt(count)
@@ -138,8 +137,6 @@ class Context:
         for place, (draft, one) in enumerate(zip(drafts, made, strict=True)):
             for outcome, detail, origin in draft.refused:
                 sieve.refuse(outcome, detail, "", origin, tell=False)
-            if len(sieve.lines) >= want:
-                continue
             if isinstance(one, Rejection):
                 sieve.refuse(one.gate, one.reason, "", {"call": key, "raw": answered.completion.text})
             elif isinstance(one, dict):
