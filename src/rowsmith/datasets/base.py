@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypedDict, TypeVar, Unpack
 
@@ -36,6 +37,7 @@ class How(TypedDict, total=False):
     max_cost: float | None
     max_requests: int | None
     max_tokens: int | None
+    batch: bool
     fresh: bool
     options: Options | None
     listeners: Sequence[Listener]
@@ -75,6 +77,7 @@ class Dataset(Generic[C]):
         max_cost: float | None = None,
         max_requests: int | None = None,
         max_tokens: int | None = None,
+        batch: bool = False,
         fresh: bool = False,
         options: Options | None = None,
         listeners: Sequence[Listener] = (),
@@ -92,6 +95,7 @@ class Dataset(Generic[C]):
             max_requests: requests at which it stops, those that fail and are sent again included.
             max_tokens: tokens at which it stops, of requests and answers together. The run stops before one of the
                 three is passed, and goes on when it is called with a higher one; see `rowsmith.engine.budget`.
+            batch: ask through the services' batch endpoints: about half the price, within hours instead of seconds.
             fresh: delete what the output file has, and start anew.
             options: the rest of how the run is carried out.
             listeners: called with every event of the run.
@@ -104,52 +108,26 @@ class Dataset(Generic[C]):
             ProviderError: one that would befall every call, such as a wrong key. What was made is kept.
             KeyboardInterrupt: Ctrl-C. What was in flight was waited for, and what was made is kept.
         """
-        run = self._run(
-            llms,
+        how = How(
             spread=spread,
             max_concurrency=max_concurrency,
             max_cost=max_cost,
             max_requests=max_requests,
             max_tokens=max_tokens,
+            batch=batch,
             fresh=fresh,
             options=options,
             listeners=listeners,
             source=source,
         )
-        self.report = run.report
-        _run_sync(run, run.execute)
-        return self
+        return _run_sync(lambda: self.generate_async(llms, **how))
 
-    async def generate_async(
-        self,
-        llms: Llms | None = None,
-        *,
-        spread: bool = False,
-        max_concurrency: int | None = None,
-        max_cost: float | None = None,
-        max_requests: int | None = None,
-        max_tokens: int | None = None,
-        fresh: bool = False,
-        options: Options | None = None,
-        listeners: Sequence[Listener] = (),
-        source: Mapping[str, Any] | None = None,
-    ) -> Self:
+    async def generate_async(self, llms: Llms | None = None, **how: Unpack[How]) -> Self:
         """`generate` for callers with an event loop of their own; the same arguments and errors.
 
         Cancelling the task ends the run in good order: what is in flight is waited for within `Options.grace`.
         """
-        run = self._run(
-            llms,
-            spread=spread,
-            max_concurrency=max_concurrency,
-            max_cost=max_cost,
-            max_requests=max_requests,
-            max_tokens=max_tokens,
-            fresh=fresh,
-            options=options,
-            listeners=listeners,
-            source=source,
-        )
+        run = await self._prepared(llms, how)
         self.report = run.report
         await run.execute()
         return self
@@ -170,14 +148,13 @@ class Dataset(Generic[C]):
             ConfigError: as `generate`, or fewer than one row is wanted.
             RunError, ProviderError, KeyboardInterrupt: as `generate`.
         """
-        run = self._run(llms, **how)
-        return _run_sync(run, lambda: take_sample(run, num_samples))
+        return _run_sync(lambda: self.generate_sample_async(llms, num_samples, **how))
 
     async def generate_sample_async(
         self, llms: Llms | None = None, num_samples: int = 10, **how: Unpack[How]
     ) -> Sample:
         """`generate_sample` for callers with an event loop of their own; the same arguments and errors."""
-        return await take_sample(self._run(llms, **how), num_samples)
+        return await take_sample(await self._prepared(llms, how), num_samples)
 
     def estimate(self, llms: Llms | None = None, sample: int = 0, **how: Unpack[How]) -> Estimate:
         """What `generate` will take: calls, tokens, cost, and time at the limits that are known.
@@ -195,12 +172,12 @@ class Dataset(Generic[C]):
             ConfigError: as `generate`, or `sample` is negative.
             RunError, ProviderError, KeyboardInterrupt: as `generate`, where a sample is wanted.
         """
-        run = self._run(llms, **how)
-        return _run_sync(run, lambda: run.estimate(sample))
+        return _run_sync(lambda: self.estimate_async(llms, sample, **how))
 
     async def estimate_async(self, llms: Llms | None = None, sample: int = 0, **how: Unpack[How]) -> Estimate:
         """`estimate` for callers with an event loop of their own; the same arguments and errors."""
-        return await self._run(llms, **how).estimate(sample)
+        run = await self._prepared(llms, how) if sample else self._run(llms, **how)
+        return await run.estimate(sample)
 
     @property
     def rows(self) -> Rows:
@@ -223,6 +200,10 @@ class Dataset(Generic[C]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.config.output_file!r})"
+
+    async def _prepared(self, llms: Llms | None, how: How) -> Run:
+        """The run, after what must be made before its plan is known: the values of an axis that a model writes."""
+        return self._run(llms, **how)
 
     def _run(
         self,
@@ -282,7 +263,7 @@ def _listed(llms: Llms) -> list[Llm]:
     return listed
 
 
-def _run_sync(run: Run, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+def _run_sync(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Do work of a run from synchronous code, whether or not an event loop is already running in this thread."""
     if not _in_a_loop():
         return asyncio.run(work())
@@ -312,8 +293,8 @@ def _run_sync(run: Run, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         try:
             finished.wait()
         except KeyboardInterrupt:
-            # A notebook's interrupt reaches this thread only. Passed on like this, it ends the run in good order, within
-            # the grace time; a second one ends it at once.
+            # A notebook's interrupt reaches this thread only. Passed on like this, it ends the run in good order,
+            # within the grace time; a second one ends it at once.
             interrupts += 1
             for loop, task in begun:
                 with suppress(RuntimeError):  # the loop has ended meanwhile

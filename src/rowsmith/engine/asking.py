@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from rowsmith.engine.events import CallMade, Event
 from rowsmith.engine.keys import call_key, call_seed
@@ -39,6 +39,21 @@ class Door(Protocol):
     async def complete(self, body: bytes) -> tuple[Completion, float]: ...
 
     def stop(self) -> None: ...
+
+
+class HandedIn(NamedTuple):
+    """A call that is not made at once but handed in for a batch."""
+
+    cell: Cell
+    ordinal: str
+    key: bytes
+    role: str
+    provider: Provider
+    body: bytes
+
+
+HandIn = Callable[[HandedIn], NoReturn]
+"""Takes note of a call and ends the attempt at its cell; raises the error with which an earlier batch answered it."""
 
 
 class Prompt(NamedTuple):
@@ -116,6 +131,7 @@ class Asker:
         emit: where events go.
         values: the recipe's values that change when the configuration grows.
         earlier: what they were, each time before it grew.
+        hand_in: takes every call that the ledger cannot answer; None to make it at once.
     """
 
     def __init__(
@@ -131,6 +147,7 @@ class Asker:
         *,
         values: Mapping[str, str],
         earlier: Sequence[Mapping[str, str]],
+        hand_in: HandIn | None = None,
     ) -> None:
         self.models = models
         self._callers = callers
@@ -142,6 +159,7 @@ class Asker:
         self._emit = emit
         self._values = values
         self._earlier = earlier
+        self._hand_in = hand_in
         self._refusals = {model: 0 for _, model, *_ in ledger.store.spend()}
         """Requests that each model refused since it answered last; only of those that ever have."""
         self._names = {id(provider): full_name(provider) for provider in models.all()}
@@ -175,6 +193,8 @@ class Asker:
                     self._tell(cell, found, replayed=True)
                     return Answered(found.completion, found.key)
             try:
+                if self._hand_in is not None:
+                    self._hand_in(HandedIn(cell, ordinal, key, role, provider, body))
                 completion, seconds = await self._callers[id(provider)].complete(body)
             except BadRequestError as error:
                 if looks_like_unsupported(error) and self._rungs.lower(provider, rung):

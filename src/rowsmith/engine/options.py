@@ -22,6 +22,7 @@ class Options:
         max_requests: requests that all starts may send, those that fail and are sent again included.
         max_tokens: tokens that all starts may take, of requests and answers together. The run stops before one of these
             three is passed; how exactly each is kept stands in `engine.budget`.
+        batch: ask through the services' batch endpoints, where requests are answered within hours for less.
         grace: seconds that calls in flight may still take once the run is stopped.
         fresh: delete what the output has, and start anew.
         clock: the time.
@@ -32,6 +33,7 @@ class Options:
     max_cost: float | None = None
     max_requests: int | None = None
     max_tokens: int | None = None
+    batch: bool = False
     grace: float = 30.0
     fresh: bool = False
     clock: Clock = field(default_factory=SystemClock)
