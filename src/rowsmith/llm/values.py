@@ -64,6 +64,7 @@ class Request:
         rung: how the schema is asked for; without a schema it has no effect.
         hints: the cell's values by name. They are sent to no service: the offline provider writes from them.
         seed: a number drawn from the run's seed, the cell and the call; the offline provider answers by it.
+        omit: parameters of the provider's that the model refuses, by their names in the wire format: they are not sent.
     """
 
     messages: tuple[Message, ...]
@@ -71,6 +72,7 @@ class Request:
     rung: Rung = Rung.SCHEMA
     hints: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    omit: frozenset[str] = frozenset()
 
 
 class Finish(StrEnum):

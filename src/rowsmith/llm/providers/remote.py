@@ -43,6 +43,8 @@ class RemoteModel:
         top_p: 0 to 1.
         frequency_penalty: -2 to 2.
         max_completion_tokens: the most tokens of one answer, reasoning included; at least 1.
+        strict_params: a parameter that the model refuses is an error; otherwise it is left out from then on, with one
+            warning that names it.
         timeout: seconds that one request may take in all.
         rpm_limit: requests per minute to keep to.
         tpm_limit: tokens per minute to keep to, input and output together.
@@ -66,6 +68,7 @@ class RemoteModel:
     top_p: float | None = None
     frequency_penalty: float | None = None
     max_completion_tokens: int | None = None
+    strict_params: bool = False
     timeout: float = 300.0
     rpm_limit: int | None = None
     tpm_limit: int | None = None
