@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rowsmith.engine.ledger import CellStatus, RunPaths
-from rowsmith.engine.ledger.schema import APPLICATION_ID, MIGRATIONS
-from rowsmith.engine.ledger.store import Store, explained
+from rowsmith.engine.ledger.lock import holder_of
+from rowsmith.engine.ledger.reading import reading
+from rowsmith.engine.ledger.store import Store
 from rowsmith.engine.report import Lack, Spend
 from rowsmith.engine.statistics import lacks_of
-from rowsmith.errors import ConfigError, LedgerError, did_you_mean
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]  # the lock's holder cannot be asked for then
+from rowsmith.errors import ConfigError, did_you_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +81,8 @@ def look(paths: RunPaths) -> RunState:
     Raises:
         LedgerError: the ledger is damaged, foreign or newer.
     """
-    holder = _holder(paths.lock)
-    with _reading(paths.ledger) as store:
+    holder = holder_of(paths.lock)
+    with reading(paths.ledger) as store:
         meta = store.meta()
         by_status = {status: store.count(status) for status in CellStatus}
         rows = store.rows()
@@ -127,36 +120,3 @@ def _lacks(meta: Mapping[str, Any], store: Store) -> list[Lack]:
     records = list(store.lacking())
     wants = {record.cell: int(record.wants.rpartition(",")[2]) for record in records}
     return lacks_of(records, lambda _: {}, wants.__getitem__)
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[Store]:
-    """The ledger in one read transaction: a snapshot, whatever is written meanwhile."""
-    address = f"{path.absolute().as_uri()}?mode=ro"
-    journal = path.with_name(f"{path.name}-wal")
-    if not os.access(path.parent, os.W_OK) and not journal.exists():
-        address += "&immutable=1"  # SQLite would have to make its shared-memory file beside it
-    try:
-        with closing(sqlite3.connect(address, uri=True, isolation_level=None, timeout=10)) as connection:
-            connection.execute("BEGIN")
-            (application,) = connection.execute("PRAGMA application_id").fetchone()
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if application != APPLICATION_ID:
-                raise LedgerError(f"{path} is not a ledger of Rowsmith")
-            if version > len(MIGRATIONS):
-                raise LedgerError(f"{path} was written by a newer Rowsmith. Upgrade with: pip install -U rowsmith")
-            yield Store(connection)
-    except sqlite3.Error as exc:
-        raise explained(path, exc) from exc
-
-
-def _holder(lock: Path) -> str:
-    """Who holds a run's lock, in words, or an empty text."""
-    if fcntl is None or not lock.exists():
-        return ""
-    with lock.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return file.read(200).decode(errors="replace").strip() or "another process"
-    return ""

@@ -78,6 +78,16 @@ def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name)))
 
 
+def must_go_on(output: str, before: Fingerprint | None, now: Fingerprint) -> None:
+    """Refuse a run whose output was made by another configuration, as far as the fingerprints tell.
+
+    Raises:
+        ConfigChangedError: a field that may not change has changed.
+    """
+    if before is not None and (fields := changed(before.fixed, now.fixed)):
+        raise refuse(output, fields, before.fixed, now.fixed)
+
+
 def refuse(output: str, fields: tuple[str, ...], old: Mapping[str, Any], new: Mapping[str, Any]) -> ConfigChangedError:
     """The error for an output that was made by another configuration."""
     lines = [

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from rowsmith.engine.fingerprint import Fingerprint, changed, fingerprint, refuse
+from rowsmith.engine.fingerprint import Fingerprint, changed, fingerprint, must_go_on, refuse
 from rowsmith.engine.ledger import CellStatus, Ledger
 from rowsmith.engine.ledger.extend import NotAnExtensionError
 from rowsmith.engine.models import Models
@@ -33,8 +33,7 @@ def match(ledger: Ledger, recipe: Recipe, models: Models, plan: Plan, **meta: An
         ledger.adopt(None, (), **meta)
         return
     old, output = Fingerprint.from_json(ledger.meta["fingerprint"]), str(ledger.paths.rows)
-    if fields := changed(old.fixed, new.fixed):
-        raise refuse(output, fields, old.fixed, new.fixed)
+    must_go_on(output, old, new)
     if old.values != new.values:
         meta["earlier_values"] = orjson.dumps([*earlier_values(ledger), old.values]).decode()
     another_chance = (CellStatus.SHORT,) if new.rounds > old.rounds else ()

@@ -61,3 +61,15 @@ def _lock(file: int) -> None:
 
     locking = vars(msvcrt)["locking"]  # by name: the type checker of another system knows the module as empty
     locking(file, vars(msvcrt)["LK_NBLCK"], 1)
+
+
+def holder_of(lock: Path) -> str:
+    """Who holds a run's lock, in words; empty if nobody does. On Windows nobody can be asked, and it is empty too."""
+    if fcntl is None or not lock.exists():
+        return ""
+    with lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return file.read(200).decode(errors="replace").strip() or "another process"
+    return ""
