@@ -11,6 +11,7 @@ TYPE_CHECKING = False  # type checkers take it for true, whatever stands here; i
 if TYPE_CHECKING:
     from rowsmith.datasets.classification import ClassificationDataset
     from rowsmith.datasets.mcq import MCQDataset
+    from rowsmith.datasets.regression import RegressionDataset
     from rowsmith.errors import (
         AnswerError,
         AuthenticationError,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from rowsmith.prompts.expansion import PromptExpansionConfig
     from rowsmith.recipes.classification import ClassificationDatasetConfig
     from rowsmith.recipes.mcq import MCQDatasetConfig
+    from rowsmith.recipes.regression import RegressionDatasetConfig
 
     __version__: str
 
@@ -74,6 +76,8 @@ __all__ = [
     "ProviderTimeoutError",
     "QuotaError",
     "RateLimitError",
+    "RegressionDataset",
+    "RegressionDatasetConfig",
     "Request",
     "RowsmithError",
     "RunError",
@@ -99,6 +103,8 @@ _HOMES = {
     "OpenAIProvider": "llm.providers.openai",
     "PromptExpansionConfig": "prompts.expansion",
     "Provider": "llm.provider",
+    "RegressionDataset": "datasets.regression",
+    "RegressionDatasetConfig": "recipes.regression",
     "Request": "llm.values",
     "Usage": "llm.values",
     "configure_logger": "logs",

@@ -24,6 +24,7 @@ from rowsmith.recipes.base import DatasetConfig
 KINDS: Mapping[str, str] = {
     "classification": "classification.ClassificationDataset",
     "mcq": "mcq.MCQDataset",
+    "regression": "regression.RegressionDataset",
 }
 """Name in YAML → module and class in `rowsmith.datasets`; the configuration of the same name stands in `recipes`."""
 

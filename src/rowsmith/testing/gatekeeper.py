@@ -103,16 +103,26 @@ class Gatekeeper:
 
     def turned_away(self, call: Call, key: str | None) -> Reply | None:
         """The reply to a call that is not let in, or None."""
-        if self._api_key is not None and key != self._api_key:
-            return WrongKey().change(call, Reply())
-        if self.models is not None and call.asked.model not in self.models:
-            return UnknownModel().change(call, Reply())
+        if (refused := self.wrong_key(key) or self.unknown_model(call)) is not None:
+            return refused
         if self._max_in_flight is not None and call.in_flight > self._max_in_flight:
             return RateLimited().change(call, Reply())
         if self._meter is not None and (wait := self._meter.admit()):
             told = self._rate is not None and self._rate.retry_after
             return RateLimited(retry_after=ceil(wait) if told else None).change(call, Reply())
         return None
+
+    def wrong_key(self, key: str | None) -> Reply | None:
+        """The reply to whoever has not the key that is asked for, or None."""
+        if self._api_key is None or key == self._api_key:
+            return None
+        return WrongKey().change(_NOBODY, Reply())
+
+    def unknown_model(self, call: Call) -> Reply | None:
+        """The reply to a call for a model that does not exist, or None."""
+        if self.models is None or call.asked.model in self.models:
+            return None
+        return UnknownModel().change(call, Reply())
 
     def marked(self, reply: Reply) -> Reply:
         """The reply with the headers of the limit."""

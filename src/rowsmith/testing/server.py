@@ -19,6 +19,9 @@ import orjson
 
 from rowsmith.errors import BadRequestError, MissingDependencyError
 from rowsmith.testing.answers import default_answer
+from rowsmith.testing.batches import SERVICES, Desk
+from rowsmith.testing.batches.script import BatchScript, Item
+from rowsmith.testing.batches.store import BatchStore
 from rowsmith.testing.book import Book, settled
 from rowsmith.testing.calls import Asked, Call, Reply
 from rowsmith.testing.faults import Fault
@@ -63,8 +66,12 @@ class ScriptedServer:
         hints: what answers that are not scripted write about, such as `{"num_samples": 5, "language": "fr"}`, or a
             function of the call's `Asked`.
         record: keep all calls in `calls`.
+        batches: how batches go; each ends at once where nothing is given.
         port: 0 takes a free one.
         clock: seconds, for `rate`.
+
+    Attributes:
+        batches: what came to the batch endpoints, and the counters of it. Items of batches are no `calls`.
     """
 
     def __init__(
@@ -81,9 +88,11 @@ class ScriptedServer:
         rate: Rate | int | None = None,
         hints: Mapping[str, Any] | Callable[[Asked], Mapping[str, Any]] | None = None,
         record: bool = True,
+        batches: BatchScript | None = None,
         port: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.batches = BatchStore(batches or BatchScript())
         self._answer = answer
         self._script = Script(faults, chances, seed)
         self._latency = latency
@@ -201,6 +210,9 @@ class ScriptedServer:
             for path in wire.paths:
                 app.router.add_post(path, partial(self._handle, wire))
             app.router.add_get(wire.listing, partial(self._list_models, wire))
+        desk = Desk(app.router, self.batches, self._gate.wrong_key, self._answer_item, _reset)
+        for service in SERVICES:
+            service.open(desk)
         app.router.add_get("/__calls", self._show_calls)
         # A call that is given up by its client is cancelled: a hung one must not count as in flight for ever.
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.05)
@@ -288,6 +300,30 @@ class ScriptedServer:
             await _reset(request)
         return web.Response(status=reply.status, body=body, headers=headers)
 
+    def _answer_item(
+        self, wire: WireFormat, path: str, item: Item, headers: Mapping[str, str], fault: Fault | None
+    ) -> tuple[Call, Reply]:
+        """The call that an item of a batch would have been, and its reply."""
+        asked, problem = Asked(model="", messages=()), None
+        try:
+            asked = wire.read(item.body)
+        except ValueError as error:
+            problem = Reply(status=400, error=str(error), code="invalid_request")
+        call = Call(
+            number=item.number,
+            format=wire.name,
+            path=path,
+            body=item.body,
+            headers=headers,
+            asked=asked,
+            key=item.key,
+            attempt=item.attempt,
+            time=time.time(),
+            hints=self._hints(asked) if callable(self._hints) else self._hints,
+        )
+        reply = problem or self._gate.unknown_model(call) or self._reply(call)
+        return call, fault.change(call, reply) if fault is not None and problem is None else reply
+
     # --- everything else ---
 
     async def _list_models(self, wire: WireFormat, _: web.Request) -> web.Response:
@@ -295,7 +331,7 @@ class ScriptedServer:
         return web.Response(body=orjson.dumps(wire.models(names)), content_type="application/json")
 
     async def _show_calls(self, request: web.Request) -> web.Response:
-        shown = self._book.summary()
+        shown = {**self._book.summary(), "batches": self.batches.summary()}
         if "calls" in request.query:
             shown["calls"] = self._book.listing()
         return web.Response(body=orjson.dumps(shown), content_type="application/json")

@@ -1,0 +1,18 @@
+"""Regression datasets."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rowsmith.datasets.base import Dataset
+from rowsmith.recipes.regression import Regression, RegressionDatasetConfig
+
+
+class RegressionDataset(Dataset[RegressionDatasetConfig]):
+    """Texts with a score.
+
+    A row has `id`, `text`, `label` (the grade), `score` (a float), `language`, `model_id`, `label_source`
+    (`synthetic`) and `metadata`.
+    """
+
+    recipe: ClassVar = Regression

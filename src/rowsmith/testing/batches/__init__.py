@@ -1,0 +1,24 @@
+"""The batch endpoints that the scripted server speaks: one file for each service, listed here, on one common store."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from rowsmith.testing.batches.desk import Desk
+from rowsmith.testing.batches.openai import OpenAIBatchEndpoints
+
+
+class BatchService(Protocol):
+    """One service's batch endpoints."""
+
+    @property
+    def name(self) -> str:
+        """The name in `Batch.service`: that of the wire format of its items."""
+
+    def open(self, desk: Desk) -> None:
+        """Put the endpoints up, with `desk.route`."""
+
+
+SERVICES: tuple[BatchService, ...] = (OpenAIBatchEndpoints(),)
+
+__all__ = ["SERVICES", "BatchService", "Desk"]
