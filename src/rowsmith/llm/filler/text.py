@@ -23,7 +23,11 @@ _PURPOSES: Final = {
         ("persona", "persona audience speaker role author profession"),
         ("length", "length size num_words word_count text_length"),
         ("document", "document source_document text source source_text context passage article content"),
-        ("", "label label_name label_description labels_listing labels language language_name num_samples count id"),
+        (
+            "",
+            "label label_name label_description labels_listing labels quantity scale_listing score language language_name "
+            "num_samples count id",
+        ),
         ("", "num_rows model model_id prompt template seed question answer correct_answer instructions format"),
     )
     for name in names.split()
