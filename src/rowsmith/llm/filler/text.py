@@ -25,8 +25,8 @@ _PURPOSES: Final = {
         ("document", "document source_document text source source_text context passage article content"),
         (
             "",
-            "label label_name label_description labels_listing labels quantity scale_listing score language language_name "
-            "num_samples count id",
+            "label label_name label_description labels_listing labels quantity scale_listing score language "
+            "language_name num_samples count id",
         ),
         ("", "num_rows model model_id prompt template seed question answer correct_answer instructions format"),
     )

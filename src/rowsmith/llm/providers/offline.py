@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from rowsmith.errors import BadRequestError, ConfigError
+from rowsmith.llm.filler.quotes import RULES, quoted
 from rowsmith.llm.filler.schema import UnfillableError, filler_of
 from rowsmith.llm.filler.seeds import MASK, seed_of
 from rowsmith.llm.filler.text import Writer
@@ -141,7 +142,7 @@ def answer(question: bytes, schema: Mapping[str, Any] | None, hints: Mapping[str
             model=model,
             hint="Loosen the schema, or name a real model.",
         ) from None
-    return orjson.dumps(value).decode()
+    return orjson.dumps(quoted(value, hints, seed) if RULES in hints else value).decode()
 
 
 def _plain(value: Any) -> Any:
