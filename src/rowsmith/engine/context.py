@@ -16,13 +16,14 @@ from rowsmith.engine.models import full_name
 from rowsmith.engine.plan import Cell
 from rowsmith.engine.sieve import Sieve
 from rowsmith.errors import AnswerError
+from rowsmith.llm.provider import Provider
 from rowsmith.llm.structured.feedback import ask_again
 from rowsmith.llm.structured.outcome import Outcome, Reading
-from rowsmith.llm.structured.output import ListOutput, Output
+from rowsmith.llm.structured.output import Expected, ListOutput
 from rowsmith.quality.gates import Rejection, Row
 
 M = TypeVar("M", bound=BaseModel)
-N = TypeVar("N", bound=BaseModel)
+N = TypeVar("N")
 Made = Row | Rejection
 Check = Callable[[N], str | None]
 Refused = tuple[str, str, dict[str, Any]]
@@ -61,19 +62,31 @@ class Context:
         self._max_rounds = max_rounds
         self._seed = seed
         self._asked = 0
+        self._answered: dict[str, Provider] = {}
+        """Who answered last, by role; calls that are made at once are not among them."""
 
     @property
     def random(self) -> random.Random:
         """A generator seeded by the run's seed and the cell; each access starts it anew."""
-        return random.Random(call_seed(self._seed, self.cell.key, ""))  # noqa: S311  # variation is no secret
+        return self.random_for("")
+
+    def random_for(self, part: str) -> random.Random:
+        """A generator of its own for a part of the cell."""
+        return random.Random(call_seed(self._seed, self.cell.key, part))  # noqa: S311  # variation is no secret
 
     def model(self, role: str) -> str:
-        """The id of the model that answers in a role for this cell."""
-        return self._asker.models.provider(role, self.cell.model).model_id
+        """The id of the model that answered last in a role for this cell; before any has, of the one to be asked.
+
+        Of what one entry was asked, `Draft.model` tells; of a row's first call, the row's own `model_id`.
+        """
+        return self._by(role).model_id
 
     def provider(self, role: str) -> str:
-        """The name of the provider that answers in a role for this cell."""
-        return self._asker.models.provider(role, self.cell.model).name
+        """The name of the provider that answered last in a role for this cell, as `model`."""
+        return self._by(role).name
+
+    def _by(self, role: str) -> Provider:
+        return self._answered.get(role) or self._asker.models.provider(role, self.cell, self._seed)
 
     async def collect(
         self,
@@ -128,8 +141,10 @@ class Context:
             sieve.refuse("answer", bad.error, bad.raw, {"call": key, "raw": bad.raw})
         if reading.outcome is not Outcome.OK:
             sieve.refuse(reading.outcome, reading.detail, "", {"call": key, "raw": answered.completion.text})
+        self._answered[role] = answered.provider
         drafts = [
-            Draft(entry, self, f"{ordinal}.{place}", [key]) for place, entry in enumerate(reading.entries[:count])
+            Draft(entry, self, f"{ordinal}.{place}", [key], {role: answered.provider})
+            for place, entry in enumerate(reading.entries[:count])
         ]
         made = [make(draft) for draft in drafts]
         if made and not isinstance(made[0], dict | Rejection):
@@ -159,9 +174,14 @@ class Context:
     def _offer(self, fields: Row, ordinal: str, place: int, draft: Draft[Any]) -> None:
         metadata = {**fields.get("metadata", {}), "cell": self.cell.name, "calls": draft.calls}
         row = {"id": row_id(self.cell.key, ordinal, place), **fields, "metadata": metadata}
+        # Only now it is known who made it: the model that was to be asked, or one that stood in for it.
+        if "model_id" in row:
+            row["model_id"] = draft.origin.model_id
+        if "provider" in metadata:
+            metadata["provider"] = draft.origin.name
         self._sieve.offer(row, {"call": draft.calls[0]})
 
-    async def ask(self, role: str, prompt: Prompt, output: Output[N], check: Check[N] | None = None) -> tuple[N, str]:
+    async def ask(self, role: str, prompt: Prompt, output: Expected[N], check: Check[N] | None = None) -> tuple[N, str]:
         """Ask for one answer: (the answer, its call's key as rows show it).
 
         An answer that cannot be read, or that `check` finds fault with, is asked for again, saying what was wrong.
@@ -178,7 +198,8 @@ class Context:
         """
         refused: list[Refused] = []
         try:
-            return await self.ask_for(self._next, refused, role, prompt, output, check)
+            answer, key, self._answered[role] = await self.ask_for(self._next, refused, role, prompt, output, check)
+            return answer, key
         finally:
             for outcome, detail, origin in refused:
                 self._sieve.refuse(outcome, detail, "", origin, tell=False)
@@ -189,10 +210,10 @@ class Context:
         refused: list[Refused],
         role: str,
         prompt: Prompt,
-        output: Output[N],
+        output: Expected[N],
         check: Check[N] | None,
-    ) -> tuple[N, str]:
-        """`ask` with the caller's own ordinals and its own list of what was refused."""
+    ) -> tuple[N, str, Provider]:
+        """`ask` with the caller's own ordinals and its own list of what was refused; tells also who answered."""
         asked = prompt
         for _ in range(1 + self._max_rounds):
             answered = await self._asker.ask(self.cell, ordinal(), role, asked, output, self._file)
@@ -200,11 +221,11 @@ class Context:
             if reading.value is not None:
                 fault = check(reading.value) if check else None
                 if fault is None:
-                    return reading.value, shown(answered.key)
+                    return reading.value, shown(answered.key), answered.provider
                 reading = Reading(None, Outcome.INVALID, fault)
             raw = answered.completion.text
             refused.append((reading.outcome, reading.detail, {"call": shown(answered.key), "raw": raw}))
-            asked = prompt._replace(messages=corrected(prompt.messages, raw, ask_again(reading)))
+            asked = prompt._replace(messages=corrected(prompt.messages, raw, ask_again(reading, output.again)))
         raise AnswerError(
             f"no usable answer as {role} in {1 + self._max_rounds} rounds: {reading.detail}",
             outcome=reading.outcome,
@@ -217,8 +238,8 @@ class Context:
         return ordinal
 
     def name(self, role: str) -> str:
-        """`provider/model_id` of who answers in a role for this cell."""
-        return full_name(self._asker.models.provider(role, self.cell.model))
+        """`provider/model_id` of who answered last in a role for this cell, as `model`."""
+        return full_name(self._by(role))
 
 
 class Draft(Generic[M]):
@@ -228,23 +249,39 @@ class Draft(Generic[M]):
         entry: the entry.
         calls: the keys of the calls it is made of so far, as rows show them.
         refused: answers about it that were refused, in order.
+        origin: who wrote the entry.
     """
 
-    __slots__ = ("_context", "_next", "_prefix", "calls", "entry", "refused")
+    __slots__ = ("_answered", "_context", "_next", "_prefix", "calls", "entry", "origin", "refused")
 
-    def __init__(self, entry: M, context: Context, prefix: str, calls: list[str]) -> None:
+    def __init__(
+        self, entry: M, context: Context, prefix: str, calls: list[str], answered: dict[str, Provider]
+    ) -> None:
         self.entry = entry
         self.calls = calls
         self.refused: list[Refused] = []
+        (self.origin,) = answered.values()
+        self._answered = answered
         self._context = context
         self._prefix = prefix
         self._next = 0
 
-    async def ask(self, role: str, prompt: Prompt, output: Output[N], check: Check[N] | None = None) -> N:
+    @property
+    def random(self) -> random.Random:
+        """A generator seeded by the run's seed, the cell and the entry's place in it; each access starts it anew."""
+        return self._context.random_for(self._prefix)
+
+    async def ask(self, role: str, prompt: Prompt, output: Expected[N], check: Check[N] | None = None) -> N:
         """Ask for something more about this entry; as `Context.ask`, with the call added to the row's provenance."""
-        answer, key = await self._context.ask_for(self._ordinal, self.refused, role, prompt, output, check)
+        answer, key, provider = await self._context.ask_for(self._ordinal, self.refused, role, prompt, output, check)
         self.calls.append(key)
+        self._answered[role] = provider
         return answer
+
+    def model(self, role: str) -> str:
+        """The id of the model that answered last about this entry in a role; before any has, of the one to be asked."""
+        provider = self._answered.get(role)
+        return self._context.model(role) if provider is None else provider.model_id
 
     def _ordinal(self) -> str:
         ordinal = f"{self._prefix}.{self._next}"

@@ -18,14 +18,15 @@ _WHOLE = {
     Outcome.REFUSED: "Your last answer declined the request. If you can answer it, answer in the form asked for.",
     Outcome.INVALID: "Your last answer could not be used.",
 }
-_AGAIN = "Answer again with JSON in exactly the form asked for, and nothing else."
+AS_JSON = "Answer again with JSON in exactly the form asked for, and nothing else."
 
 
-def ask_again(reading: Reading[Any] | ListReading[Any]) -> str:
+def ask_again(reading: Reading[Any] | ListReading[Any], form: str = AS_JSON) -> str:
     """A message for the model that says what was wrong with its answer; at most `LONGEST` characters.
 
     Args:
         reading: what was read. It is not `ok`, or it is a list with bad entries.
+        form: the last line: in which form to answer.
     """
     bad = reading.bad if isinstance(reading, ListReading) else []
     if bad:
@@ -41,7 +42,7 @@ def ask_again(reading: Reading[Any] | ListReading[Any]) -> str:
         lines = [_WHOLE.get(reading.outcome, _WHOLE[Outcome.INVALID])]
         if reading.outcome is Outcome.INVALID and reading.detail:
             lines.append(f"What was wrong: {shortened(reading.detail, _SHOWN_CHARACTERS)}")
-    lines.append(_AGAIN)
+    lines.append(form)
     return "\n".join(lines)
 
 

@@ -6,17 +6,19 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError, create_model
 from pydantic_core import SchemaValidator
 
+from rowsmith.llm.structured.feedback import AS_JSON
 from rowsmith.llm.structured.outcome import ListReading, Outcome, Reading
 from rowsmith.llm.structured.recover import ENTRIES, NO_ENTRIES, recover_list, recover_one
 from rowsmith.llm.structured.shape import Shape, require_finite
 from rowsmith.llm.values import Completion, Finish, Message, OutputSchema, Rung
 
 M = TypeVar("M", bound=BaseModel)
+V = TypeVar("V")
 
 _LONGEST_NAME = 64
 _IN_ONE_OBJECT = "Answer with one JSON object and nothing else"
@@ -29,6 +31,24 @@ _DESCRIPTION = """
 ```"""
 
 
+class Expected(Protocol[V]):
+    """What one answer is to be: an object of a model (`Output`), or free text (`TextOutput`)."""
+
+    @property
+    def schema(self) -> OutputSchema | None:
+        """What a service is asked for; None for free text."""
+
+    @property
+    def again(self) -> str:
+        """What is said to a model whose answer could not be used: in which form to answer again."""
+
+    def prompt_for(self, rung: Rung, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        """The messages to send on a rung."""
+
+    def read(self, completion: Completion) -> Reading[V]:
+        """What the answer says. It never raises for what an answer contains."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Output(Generic[M]):
     """An answer that is one object of a Pydantic model. Build it once for each model and keep it.
@@ -37,6 +57,8 @@ class Output(Generic[M]):
         model: the model.
         schema: what a service is asked for.
     """
+
+    again: ClassVar[str] = AS_JSON
 
     model: type[M]
     schema: OutputSchema = field(init=False)
