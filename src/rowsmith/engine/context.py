@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Sequence
+from random import Random
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
@@ -66,13 +66,13 @@ class Context:
         """Who answered last, by role; calls that are made at once are not among them."""
 
     @property
-    def random(self) -> random.Random:
+    def random(self) -> Random:
         """A generator seeded by the run's seed and the cell; each access starts it anew."""
         return self.random_for("")
 
-    def random_for(self, part: str) -> random.Random:
+    def random_for(self, part: str) -> Random:
         """A generator of its own for a part of the cell."""
-        return random.Random(call_seed(self._seed, self.cell.key, part))  # noqa: S311  # variation is no secret
+        return Random(call_seed(self._seed, self.cell.key, part))  # noqa: S311  # variation is no secret
 
     def model(self, role: str) -> str:
         """The id of the model that answered last in a role for this cell; before any has, of the one to be asked.
@@ -153,7 +153,9 @@ class Context:
             for outcome, detail, origin in draft.refused:
                 sieve.refuse(outcome, detail, "", origin, tell=False)
             if isinstance(one, Rejection):
-                sieve.refuse(one.gate, one.reason, "", {"call": key, "raw": answered.completion.text})
+                sieve.refuse(
+                    one.gate, one.reason, _first_text(draft.entry), {"call": key, "raw": answered.completion.text}
+                )
             elif isinstance(one, dict):
                 self._offer(one, ordinal, place, draft)
         return reading.outcome is Outcome.CUT_OFF
@@ -267,7 +269,7 @@ class Draft(Generic[M]):
         self._next = 0
 
     @property
-    def random(self) -> random.Random:
+    def random(self) -> Random:
         """A generator seeded by the run's seed, the cell and the entry's place in it; each access starts it anew."""
         return self._context.random_for(self._prefix)
 
@@ -287,3 +289,8 @@ class Draft(Generic[M]):
         ordinal = f"{self._prefix}.{self._next}"
         self._next += 1
         return ordinal
+
+
+def _first_text(entry: BaseModel) -> str:
+    """The first text of an entry: what it is known by when it is spoken of."""
+    return next((value for value in vars(entry).values() if isinstance(value, str)), "")

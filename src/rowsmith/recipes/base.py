@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import Field, field_validator, model_validator
@@ -57,11 +58,23 @@ class DatasetConfig(Config):
     max_rounds: int = Field(default=3, ge=0)
     gates: GatesConfig = Field(default_factory=GatesConfig)
 
+    other_names: ClassVar[Mapping[str, str]] = {}
+    """Further names under which fields may be given → the field."""
     mandatory: ClassVar[frozenset[str]] = frozenset()
     """Names that each of `prompts` must have in single braces."""
     available: ClassVar[frozenset[str]] = frozenset()
     """Names that it may have besides."""
     default_prompts: ClassVar[tuple[str, ...]] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _under_their_own_names(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        for other, name in cls.other_names.items():
+            if other in given and name in given:
+                raise ValueError(f"{other} and {name} are the same; give one of them")
+        return {cls.other_names.get(name, name): value for name, value in given.items()}
 
     @field_validator("languages")
     @classmethod
@@ -77,6 +90,11 @@ class DatasetConfig(Config):
     def _prompts_fit(self) -> DatasetConfig:
         check(self.templates, mandatory=self.mandatory, available=self.available, values=self.expansion.placeholders)
         return self
+
+    @property
+    def remote(self) -> bool:
+        """Whether values of the axes have to be fetched: that is then done when they are needed, in no constructor."""
+        return False
 
     @property
     def templates(self) -> tuple[Template, ...]:
@@ -96,6 +114,8 @@ class BaseRecipe(Generic[C]):
     name: ClassVar[str]
     version: ClassVar[int] = 1
     roles: ClassVar[tuple[str, ...]] = ("writer",)
+    role_arguments: ClassVar[Mapping[str, str]] = {}
+    """The arguments of `generate` that name the model of a role, where they are not `<role>_llm`."""
     text_fields: ClassVar[tuple[str, ...]] = ("text",)
     growing_fields: ClassVar[frozenset[str]] = frozenset(
         {"languages", "prompts", "expansion", "num_samples_per_prompt", "target_rows"}
@@ -110,13 +130,14 @@ class BaseRecipe(Generic[C]):
         parts = [{name: values[name] for name in template.optional} for template in self._templates]
         variations = Variations(parts, [identity(template.text) for template in self._templates])
         _within_bounds(len(variations), config.expansion)
-        languages = [Language(code, name) for code, name in config.languages.items()]
-        self._axes = (
-            *self.outer_axes(),
-            Axis("variation", variations),
-            Axis("language", languages, stratum=True),
-            *self.inner_axes(),
-        )
+        self._variations = variations
+        if not config.remote:
+            _ = self.axes  # what is wrong with them is said now
+
+    @classmethod
+    def arguments_of_roles(cls) -> dict[str, str]:
+        """Role → the argument of `generate` that names its model."""
+        return {role: cls.role_arguments.get(role, f"{role}_llm") for role in cls.roles}
 
     def outer_axes(self) -> Sequence[Axis]:
         """The kind's axes that run slowest: documents, topics."""
@@ -134,9 +155,15 @@ class BaseRecipe(Generic[C]):
         """Make the cell's rows."""
         raise NotImplementedError
 
-    @property
+    @cached_property
     def axes(self) -> Sequence[Axis]:
-        return self._axes
+        languages = [Language(code, name) for code, name in self.config.languages.items()]
+        return (
+            *self.outer_axes(),
+            Axis("variation", self._variations),
+            Axis("language", languages, stratum=True),
+            *self.inner_axes(),
+        )
 
     @property
     def rows(self) -> Rows:
