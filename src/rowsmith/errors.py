@@ -122,9 +122,15 @@ class BadRequestError(ProviderError):
     """The service refuses the request itself (400, 413, 422): the same request would be refused again.
 
     Not fatal where the service says that only this one is at fault: too long a prompt, a filtered one.
+
+    Attributes:
+        param: the field of the request that the service complains of, or an empty text.
+        codes: the service's own codes for it, in lower case, apart by blanks.
     """
 
     fatal = True
+    param: str = ""
+    codes: str = ""
 
 
 class QuotaError(ProviderError):

@@ -84,7 +84,9 @@ async def test_an_answer_comes_back_whole(transport: Transport) -> None:
     [
         ("stop", Finish.STOP),
         ("length", Finish.LENGTH),
+        ("model_length", Finish.LENGTH),
         ("content_filter", Finish.REFUSED),
+        ("refusal", Finish.REFUSED),
         ("tool_calls", Finish.STOP),
         ("eos", Finish.STOP),
         (None, Finish.STOP),

@@ -104,6 +104,11 @@ def test_constraints_that_may_not_be_sent_are_told_in_the_description() -> None:
         ),
         ({"type": ["string", "null"], "examples": ["x"], "deprecated": True}, {"type": ["string", "null"]}),
         ({"const": "a", "type": "string", "default": "a"}, {"type": "string", "const": "a"}),
+        (
+            {"enum": ["a", 1, None, True]},
+            {"type": ["string", "integer", "null", "boolean"], "enum": ["a", 1, None, True]},
+        ),
+        ({"const": 1.5}, {"type": "number", "const": 1.5}),
         ({"oneOf": [{"type": "string"}, {"type": "null"}]}, {"anyOf": [{"type": "string"}, {"type": "null"}]}),
     ],
 )
@@ -162,6 +167,37 @@ class Pair(BaseModel):
 )
 def test_what_strict_mode_has_no_words_for_is_none(schema: dict[str, Any]) -> None:
     assert strict(schema) is None
+
+
+def wide(properties: int) -> dict[str, Any]:
+    return {"type": "object", "properties": {f"p{number:04}": {"type": "string"} for number in range(properties)}}
+
+
+def deep(levels: int) -> dict[str, Any]:
+    made: dict[str, Any] = {"type": "string"}
+    for _ in range(levels):
+        made = {"type": "object", "properties": {"inner": made}}
+    return made
+
+
+def choice(values: int, length: int = 5) -> dict[str, Any]:
+    names = [f"{number:0{length}}" for number in range(values)]
+    return {"type": "object", "properties": {"x": {"type": "string", "enum": names}}}
+
+
+@pytest.mark.parametrize(
+    ("largest", "too_large"),
+    [
+        (wide(5_000), wide(5_001)),
+        (deep(10), deep(11)),
+        (choice(1_000), choice(1_001)),
+        (choice(300, 50), choice(300, 51)),
+        (choice(200, 599), choice(200, 601)),
+    ],
+)
+def test_what_is_larger_than_the_service_takes_is_none(largest: dict[str, Any], too_large: dict[str, Any]) -> None:
+    assert strict(largest) is not None
+    assert strict(too_large) is None
 
 
 LEAVES: st.SearchStrategy[tuple[Any, st.SearchStrategy[Any]]] = st.sampled_from(

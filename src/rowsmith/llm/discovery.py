@@ -9,13 +9,24 @@ import orjson
 from rowsmith import settings
 from rowsmith.errors import ConfigError, ProviderError
 from rowsmith.llm.failures import Caller
-from rowsmith.llm.providers import ollama, openai
+from rowsmith.llm.providers import anthropic, gemini, ollama
+from rowsmith.llm.providers.services import SERVICES
 from rowsmith.llm.transport import Transport
 
 PROBE_SECONDS = 0.3
 """Seconds to wait for an Ollama server to say which models it has."""
 
-_KEYS = {openai.KEY_VARIABLE: f"openai/{openai.OpenAIProvider.model_id}"}
+_KEYS = {
+    anthropic.KEY_VARIABLE: f"anthropic/{anthropic.AnthropicProvider.model_id}",
+    **dict.fromkeys(gemini.KEY_VARIABLES, f"gemini/{gemini.GeminiProvider.model_id}"),
+    **{
+        variable: f"{service.name}/{service.model or '<model>'}"
+        for service in SERVICES
+        for variable in service.keys
+        if not service.own
+    },
+}
+"""What a key gives access to. Keys of servers of one's own are in no list: that they are set says nothing."""
 _SHOWN = 5
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 

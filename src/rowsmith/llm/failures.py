@@ -41,8 +41,14 @@ _KEY_SHAPED = re.compile(
 _RETRIED = frozenset({408, 409, 425, 498, 499})
 
 _DAY = re.compile(r"per[ _-]?day|\b[rt]pd\b|\bdaily\b", re.IGNORECASE)
-_UNPAID_CODE = re.compile(r"insufficient_quota|billing|insufficient_(?:balance|credit|funds)|payment_required")
-_UNPAID = re.compile(r"credit balance|insufficient (?:balance|credit|funds)|out of credit", re.IGNORECASE)
+_UNPAID_CODE = re.compile(
+    r"insufficient_quota|billing|insufficient_(?:balance|credit|funds)|payment_required|spend_limit_reached"
+)
+_UNPAID = re.compile(
+    r"credit balance|insufficient (?:balance|credit|funds)|out of credit|credits are depleted"
+    r"|reached your specified [\w ]*usage limit",
+    re.IGNORECASE,
+)
 _WRONG_KEY = re.compile(
     r"api[ _-]?key(?: is)? (?:not valid|invalid)|(?:invalid|incorrect|wrong) api[ _-]?key|api_key_invalid",
     re.IGNORECASE,
@@ -50,12 +56,15 @@ _WRONG_KEY = re.compile(
 _NO_MODEL = re.compile(
     r"not a valid model|\bmodel [`'\"]?[\w./:@-]+[`'\"]? (?:does not exist|(?:is |was )?not found)", re.IGNORECASE
 )
+# OpenRouter: the model is there, but nobody who serves it takes what the request has in it.
+_NO_SUCH_ROUTE = re.compile(r"(?:handle|support) the requested parameters", re.IGNORECASE)
 _ONE_REQUEST_CODE = re.compile(
     r"context_length_exceeded|exceed_context_size|string_above_max_length|request_too_large"
     r"|content_filter|content_policy|invalid_prompt|responsible_ai"
 )
 _ONE_REQUEST = re.compile(
     r"context (?:length|window|size)|prompt is too long|too many (?:input )?tokens|request too large"
+    r"|token count .{0,40}exceeds the maximum"
     r"|content management policy",
     re.IGNORECASE,
 )
@@ -121,8 +130,11 @@ def from_reply(status: int, headers: Mapping[str, str], body: bytes, caller: Cal
         hint=hint,
         retry_after=told.wait if wait is None else wait,
     )
-    if kind is BadRequestError and (_ONE_REQUEST_CODE.search(told.codes) or _ONE_REQUEST.search(told.message)):
-        error.fatal = False
+    if isinstance(error, BadRequestError):
+        error.param = shorten(scrub(told.param, caller.secrets), 60)
+        error.codes = shorten(scrub(told.codes, caller.secrets), 100)
+        if _ONE_REQUEST_CODE.search(told.codes) or _ONE_REQUEST.search(told.message):
+            error.fatal = False
     return error
 
 
@@ -196,6 +208,8 @@ def _kind(status: int, told: _Told) -> type[ProviderError]:
         return ModelNotFoundError
     if status in {401, 403} or (status == 400 and _WRONG_KEY.search(f"{told.message} {told.codes}")):
         return AuthenticationError
+    if status == 404 and _NO_SUCH_ROUTE.search(told.message):
+        return BadRequestError
     if status in {404, 405, 410} or 300 <= status < 400:
         return ModelNotFoundError
     if status >= 500 or status in _RETRIED:
@@ -238,7 +252,9 @@ def _read(body: bytes) -> _Told:
     if not isinstance(error, dict):
         told = error or data.get("detail") or data.get("message") or data.get("errors") or data.get("Message")
         return _Told(_words(told), _codes(data), _word(data.get("param")))
-    details = [part for part in error.get("details") or () if isinstance(part, dict)]
+    # Anthropic's details are one object, Gemini's a list of them.
+    details = error.get("details") or ()
+    details = [part for part in ([details] if isinstance(details, dict) else details) if isinstance(part, dict)]
     # OpenRouter's own words are "Provider returned error"; what that provider said is in `metadata.raw`.
     metadata = error.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
@@ -264,7 +280,7 @@ def _word(value: object) -> str:
 
 
 def _codes(error: Mapping[str, Any]) -> str:
-    names = ("type", "code", "status", "reason", "quotaId")
+    names = ("type", "code", "status", "reason", "quotaId", "error_code")
     return " ".join(filter(None, (_word(error.get(name)) for name in names))).lower()
 
 

@@ -22,6 +22,14 @@ from rowsmith.llm.provider import Provider
 GROUP = "rowsmith.providers"
 
 _MEMBERS = ("name", "model_id", "endpoint", "rungs", "limits", "timeout", "describe", "encode", "complete")
+_MAKERS = {
+    "claude": "anthropic",
+    "deepseek-": "deepseek",
+    "gemini": "gemini",
+    "grok-": "xai",
+    "mistral-": "mistral",
+}
+"""Makers whose models are named like no one else's."""
 _OPENAI_NAMES = re.compile(r"gpt-|chatgpt|chat-latest|o\d+(-|$)|ft:")
 
 
@@ -95,7 +103,7 @@ def _unknown(name: str, written: str, *, complete: bool) -> str:
     nearest = did_you_mean(name, known)
     if not name:
         return f"A model is written provider/model, such as openai/gpt-5-mini; it is empty. {nearest}"
-    if nearest.startswith("Did you mean"):
+    if nearest.startswith("Did you mean") and not _likely(name):
         return f"There is no provider {name!r}. {nearest}"
     likely = [_likely(name)] if _likely(name) in known else known
     meant = " or ".join(f"{provider}/{name}" for provider in likely if provider != "offline")
@@ -106,11 +114,8 @@ def _likely(model_id: str) -> str:
     """The provider of a model given without one, by the way such names are formed, or an empty text."""
     if _OPENAI_NAMES.match(model_id):
         return "openai"
-    if model_id.startswith("claude"):
-        return "anthropic"
-    if model_id.startswith("gemini"):
-        return "gemini"
-    return "ollama" if ":" in model_id else ""
+    maker = next((provider for prefix, provider in _MAKERS.items() if model_id.startswith(prefix)), "")
+    return maker or ("ollama" if ":" in model_id else "")
 
 
 def _loaded(point: EntryPoint) -> Any:

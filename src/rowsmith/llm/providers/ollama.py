@@ -93,7 +93,7 @@ class OllamaProvider(remote.RemoteModel):
         }
         if request.schema is not None and request.rung is not Rung.PROMPT:
             body["format"] = "json" if request.rung is Rung.JSON else dict(request.schema.json)
-        body.update(self._parameters)
+        body.update((name, value) for name, value in self._parameters.items() if name not in request.omit)
         return remote.to_bytes(body)
 
     async def complete(self, body: bytes, transport: Transport) -> Completion:

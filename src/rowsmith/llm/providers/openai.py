@@ -1,4 +1,4 @@
-"""OpenAI, and every server that speaks its chat-completions format."""
+"""OpenAI's chat-completions format, and OpenAI. What other services do in their own way stands in `services`."""
 
 from __future__ import annotations
 
@@ -14,85 +14,106 @@ import orjson
 
 from rowsmith import settings
 from rowsmith.errors import ConfigError, ProviderError
-from rowsmith.llm import failures
+from rowsmith.llm import failures, parameters
 from rowsmith.llm.failures import Caller
-from rowsmith.llm.providers import remote
+from rowsmith.llm.prices import TokenPrices
+from rowsmith.llm.providers import remote, services
+from rowsmith.llm.providers.openai_batch import OpenAIBatches
 from rowsmith.llm.providers.openai_schema import strict
+from rowsmith.llm.providers.services import Service
+from rowsmith.llm.structured.scan import without_thinking
 from rowsmith.llm.values import Completion, Finish, Rung, Usage
 
 if TYPE_CHECKING:
     from rowsmith.llm.transport import Reply, Transport
     from rowsmith.llm.values import OutputSchema, Request
 
-KEY_VARIABLE = "OPENAI_API_KEY"
-BASE_VARIABLE = "OPENAI_BASE_URL"
-DEFAULT_BASE = "https://api.openai.com/v1"
-
 _SAMPLING = ("temperature", "top_p", "frequency_penalty")
 _RESERVED = frozenset({"model", "messages", "response_format", "stream", "n"})
 _JSON_FORMAT = orjson.Fragment(b'{"type":"json_object"}')
 _BROKEN_OFF = ("error", "insufficient_system_resource")
-_FINISHES = {"length": Finish.LENGTH, "max_tokens": Finish.LENGTH, "content_filter": Finish.REFUSED}
+_CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
+"""Where DeepSeek, Together and Moonshot, and Mistral count tokens read from their caches."""
+_FINISHES = {
+    "length": Finish.LENGTH,
+    "max_tokens": Finish.LENGTH,
+    "model_length": Finish.LENGTH,
+    "content_filter": Finish.REFUSED,
+    "refusal": Finish.REFUSED,
+}
 
 _log = logging.getLogger("rowsmith.llm")
 
 
 @dataclass(frozen=True)
-class OpenAIProvider(remote.RemoteModel):
-    """One model in OpenAI's chat-completions format: at OpenAI, or at any server that speaks it.
+class ChatCompletions(remote.RemoteModel):
+    """The arguments of every provider that speaks the format. It is the base of their classes and no provider itself.
 
-    The key is looked up in `OPENAI_API_KEY` and the address in `OPENAI_BASE_URL` where they are not given. A server on
-    this machine or a private network needs no key.
-
-    Reasoning models refuse sampling parameters: one that is set for such a model is left out, with one warning.
     The arguments that are not named here are those of `RemoteModel`.
 
     Attributes:
-        model_id: such as `gpt-5-mini`.
-        api_base: ends in `/v1` for most servers; the path `/chat/completions` is added.
-        extra_body: further fields of the request, such as `{"reasoning_effort": "low"}`.
+        model_id: the model's id at the service.
+        api_base: the address of the service, to which `/chat/completions` is added; ends in `/v1` for most.
+        reasoning_effort: how hard a model that reasons does so: `none`, `low`, `medium`, `high`, or another level that
+            it knows.
+        extra_body: further fields of the request, such as `{"seed": 3}`.
         extra_headers: further headers; they win over ours.
 
     Raises:
-        ConfigError: a value is out of its range, or there is no key where one is needed.
+        ConfigError: a value is out of its range, there is no key or address where one is needed, or, with
+            `strict_params`, a parameter is given that the model is known to refuse.
     """
 
-    name: ClassVar[str] = "openai"
-    rungs: ClassVar[tuple[Rung, ...]] = (Rung.SCHEMA, Rung.JSON, Rung.PROMPT)
+    service: ClassVar[Service]
+    """Whose key and address are looked up, and whose facts hold unless the address tells others."""
 
-    model_id: str = field(default="gpt-5-mini", kw_only=False)
+    reasoning_effort: str | None = field(default=None, kw_only=True)
     extra_body: Mapping[str, Any] | None = field(default=None, hash=False, kw_only=True)
     extra_headers: Mapping[str, str] | None = field(default=None, hash=False, repr=False, kw_only=True)
 
+    _facts: Service = field(init=False, repr=False, compare=False)
     _constraints: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.api_base is not None:
-            base = remote.check_base(self.api_base)
-        else:
-            base = remote.check_base(settings.lookup(BASE_VARIABLE) or DEFAULT_BASE, BASE_VARIABLE)
+        effort = self.reasoning_effort
+        if effort is not None and (not isinstance(effort, str) or not re.fullmatch(r"[\w-]+", effort)):
+            raise ConfigError(f"reasoning_effort must be a level such as 'low'; it is {effort!r}.")
+        base = self._base()
+        facts = services.at(base) if self.service.anywhere else self.service
         headers = remote.check_headers(self.extra_headers)
         key = self._key(base, headers)
-        owner = _is_openai(base)
+        known = facts.answers_at(base)
         self._settle(
             api_key=key,
             api_base=base,
-            extra_body=_checked_body(self.extra_body),
+            extra_body=remote.check_body(self.extra_body, _RESERVED),
             extra_headers=headers or None,
             endpoint=f"{base}/chat/completions",
-            _headers=remote.merged_headers(key, headers),
+            _headers=remote.merged_headers(key, headers, self.service.key_header),
             _caller=Caller(
                 self.name,
                 self.model_id,
                 remote.secrets_of(key, headers),
-                key_variable=KEY_VARIABLE,
-                no_server="Check the network" if owner else "Check that the server runs, and `api_base`",
-                no_model="Check the model's name" if owner else "Check the model's name, and how `api_base` must end",
+                key_variable=self.service.keys[0],
+                no_server="Check the network" if known else "Check that the server runs, and `api_base`",
+                no_model="Check the model's name" if known else "Check the model's name, and how `api_base` must end",
             ),
-            _constraints=(owner or remote.is_local(base)) and not self.model_id.startswith("ft:"),
+            _facts=facts,
+            _constraints=facts.constraints and not self.model_id.startswith("ft:"),
         )
-        self._settle(_parameters=self._sent(owner))
+        self._settle(_parameters=self._sent())
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """The ways that the service has to ask for structured output, surest first."""
+        return self._facts.rungs
+
+    @property
+    def token_prices(self) -> TokenPrices | None:
+        """The prices as the arguments gave them, or 0 for a server of one's own on one's own network."""
+        own = self.service.own and remote.is_local(self.endpoint)
+        return super().token_prices or (TokenPrices(0, 0) if own else None)
 
     def describe(self) -> Mapping[str, Any]:
         """The model, the address and every parameter that is sent; of extra headers only the names."""
@@ -100,14 +121,17 @@ class OpenAIProvider(remote.RemoteModel):
         return {**super().describe(), **({"headers": names} if names else {})}
 
     def encode(self, request: Request) -> bytes:
-        """The body: `model`, `messages`, `response_format`, then the parameters, always in this order."""
+        """The body: `model`, `messages`, `response_format`, then the parameters, always in this order.
+
+        Of the two names for the most tokens of an answer, the other one is tried before it is left out.
+        """
         body: dict[str, Any] = {
             "model": self.model_id,
             "messages": remote.messages_of(request),
         }
         if request.schema is not None and request.rung is not Rung.PROMPT:
             body["response_format"] = _JSON_FORMAT if request.rung is Rung.JSON else self._format(request.schema)
-        body.update(self._parameters)
+        body.update(parameters.sent(self._parameters, request.omit) if request.omit else self._parameters)
         return remote.to_bytes(body)
 
     async def complete(self, body: bytes, transport: Transport) -> Completion:
@@ -116,40 +140,114 @@ class OpenAIProvider(remote.RemoteModel):
         Raises:
             ProviderError: the most specific class that fits.
         """
-        return _completion(await self._post(body, transport), self._caller)
+        return self._read(await self._post(body, transport), self._caller)
+
+    def _read(self, reply: Reply, caller: Caller) -> Completion:
+        """What a reply to a request says."""
+        return _completion(reply, caller, self._facts)
+
+    def _batch_base(self, told: bool | None) -> str | None:
+        """The address of the batch endpoint; None where there is none.
+
+        Args:
+            told: whether there is one, if the user says so; otherwise only the service's own address has it.
+        """
+        base = self.endpoint.removesuffix("/chat/completions")
+        there = self.service.answers_at(base) if told is None else told
+        return base if there else None
 
     def _format(self, schema: OutputSchema) -> orjson.Fragment:
-        return _schema_format(schema.name, remote.to_bytes(dict(schema.json)), self._constraints)
+        promised = self._facts.promises(self.model_id)
+        return _schema_format(schema.name, remote.to_bytes(dict(schema.json)), self._constraints, promised)
+
+    def _base(self) -> str:
+        service, source, given = self.service, "api_base", self.api_base
+        for variable in service.bases:
+            if given is None:
+                source, given = variable, settings.lookup(variable)
+        if given is None and not service.base:
+            raise ConfigError(
+                f"{self.name}/{self.model_id} needs an address: set {service.bases[0]} (in the environment or in a "
+                ".env file here), or pass api_base."
+            )
+        return service.completed(remote.check_base(service.base if given is None else given, source))
 
     def _key(self, base: str, headers: Mapping[str, str]) -> str | None:
         if self.api_key is not None:
             return remote.check_key(self.api_key, "api_key")
-        found = settings.lookup(KEY_VARIABLE)
-        if found is not None:
-            return remote.check_key(found, KEY_VARIABLE)
+        for variable in self.service.keys:
+            found = settings.lookup(variable)
+            if found is not None:
+                return remote.check_key(found, variable)
         if remote.is_local(base) or remote.carries_key(headers):
             return None
         raise ConfigError(
-            f"openai/{self.model_id} needs a key for {urlsplit(base).hostname}: set {KEY_VARIABLE} (in the environment "
-            "or in a .env file here), or pass api_key. For a server of your own, pass its address as api_base."
+            f"{self.name}/{self.model_id} needs a key for {urlsplit(base).hostname}: set {self.service.keys[0]} (in "
+            "the environment or in a .env file here), or pass api_key. For a server of your own, pass its address as "
+            "api_base."
         )
 
-    def _sent(self, owner: bool) -> dict[str, Any]:
+    def _sent(self) -> dict[str, Any]:
         """The parameters of every request. What the model is known to refuse is left out, with a warning."""
-        sampling = {name: getattr(self, name) for name in _SAMPLING if getattr(self, name) is not None}
-        extra = dict(self.extra_body or {})
-        if sampling and not takes_sampling(self.model_id, extra.get("reasoning_effort")):
-            _log.warning(
-                "%s refuses %s while it reasons: left out.",
-                self.model_id,
-                " and ".join(f"`{name}`" for name in sampling),
-            )
-            sampling = {}
+        facts, extra = self._facts, dict(self.extra_body or {})
+        made = {name: getattr(self, name) for name in _SAMPLING if getattr(self, name) is not None}
+        effort = self.reasoning_effort
+        if effort is not None:
+            fields = facts.effort_fields(effort)
+            if twice := sorted(fields.keys() & extra.keys()):
+                raise ConfigError(f"reasoning_effort and extra_body both set {twice[0]!r}: leave one of them out.")
+        if not takes_sampling(self.model_id, effort or extra.get("reasoning_effort")):
+            made = self._without(made, tuple(made), " while it reasons")
+        made = self._without(made, facts.drops, "")
         if self.max_completion_tokens is not None:
             # OpenAI refuses the old name for its reasoning models. Elsewhere the old name is the one that is known:
             # Ollama and llama.cpp before 2026 ignore the new one (and write on without end), Mistral refuses it.
-            sampling["max_completion_tokens" if owner else "max_tokens"] = self.max_completion_tokens
-        return sampling | extra
+            made[facts.limit] = self.max_completion_tokens
+        return made | (fields if effort is not None else {}) | extra
+
+    def _without(self, made: dict[str, Any], refused: tuple[str, ...], when: str) -> dict[str, Any]:
+        """Parameters without those that are refused.
+
+        Raises:
+            ConfigError: there are such, and `strict_params` is set.
+        """
+        given = [name for name in made if name in refused]
+        if not given:
+            return made
+        named = " and ".join(f"`{name}`" for name in given)
+        if self.strict_params:
+            raise ConfigError(f"{self.name}/{self.model_id} refuses {named}{when}: leave it out.")
+        _log.warning("%s refuses %s%s: left out.", self.model_id, named, when)
+        return {name: value for name, value in made.items() if name not in refused}
+
+
+@dataclass(frozen=True)
+class OpenAIProvider(ChatCompletions):
+    """One model in OpenAI's chat-completions format: at OpenAI, or at any server that speaks it.
+
+    The key is looked up in `OPENAI_API_KEY` and the address in `OPENAI_BASE_URL` where they are not given. A server on
+    this machine or a private network needs no key.
+
+    Reasoning models refuse sampling parameters: one that is set for such a model is left out, with one warning.
+    The arguments are those of `ChatCompletions`.
+
+    Attributes:
+        model_id: such as `gpt-5-mini`.
+        batch_endpoint: whether the address has OpenAI's `/batches` and `/files` too; None: only OpenAI's own has. What
+            comes from them is taken to cost half.
+    """
+
+    name: ClassVar[str] = services.OPENAI.name
+    service: ClassVar[Service] = services.OPENAI
+
+    model_id: str = field(default=services.OPENAI.model, kw_only=False)
+    batch_endpoint: bool | None = field(default=None, kw_only=True, compare=False)
+
+    @property
+    def batches(self) -> OpenAIBatches | None:
+        """The batch endpoint, where there is one."""
+        base = self._batch_base(self.batch_endpoint)
+        return OpenAIBatches(base, self._headers, self._caller, self._read, self.timeout) if base else None
 
 
 def takes_sampling(model_id: str, effort: object = None) -> bool:
@@ -176,35 +274,20 @@ def takes_sampling(model_id: str, effort: object = None) -> bool:
     return effort == "none" or (effort is None and (major, minor) <= (5, 4))
 
 
-def _is_openai(base: str) -> bool:
-    host = urlsplit(base).hostname or ""
-    return host.endswith((".openai.com", ".azure.com"))
-
-
-def _checked_body(extra: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """A copy of the user's own fields, so that a later change of theirs changes no request."""
-    if not extra:
-        return None
-    taken = sorted(_RESERVED & set(extra))
-    if taken:
-        raise ConfigError(f"extra_body must not set {', '.join(map(repr, taken))}: Rowsmith sets it for each request.")
-    try:
-        copied: dict[str, Any] = orjson.loads(orjson.dumps(dict(extra)))
-    except orjson.JSONEncodeError as exc:
-        raise ConfigError(f"extra_body must be JSON: {exc}.") from exc
-    return copied
-
-
 @lru_cache(maxsize=256)
-def _schema_format(name: str, schema: bytes, constraints: bool) -> orjson.Fragment:
+def _schema_format(name: str, schema: bytes, constraints: bool, promised: bool) -> orjson.Fragment:
     """The `response_format` for a schema. Kept by content: a run asks with the same few schemas again and again."""
     original = orjson.loads(schema)
     made = strict(original, constraints=constraints)
-    inner = {"name": name, "strict": made is not None, "schema": original if made is None else made}
+    inner = {
+        "name": name,
+        "strict": made is not None and promised,
+        "schema": original if made is None else made,
+    }
     return orjson.Fragment(orjson.dumps({"type": "json_schema", "json_schema": inner}))
 
 
-def _completion(reply: Reply, caller: Caller) -> Completion:
+def _completion(reply: Reply, caller: Caller, facts: Service = services.OPENAI) -> Completion:
     data = remote.from_bytes(reply, caller)
     try:
         choice = data["choices"][0]
@@ -215,6 +298,9 @@ def _completion(reply: Reply, caller: Caller) -> Completion:
             raise _broken_off(choice, reply, caller)
         text = content if isinstance(content, str) else _joined(content)
         finish = _FINISHES.get(reason, Finish.STOP)
+        if facts.tags:
+            text, thinking = without_thinking(text)
+            finish = Finish.LENGTH if thinking else finish
         if not text and message.get("refusal"):
             text, finish = str(message["refusal"]), Finish.REFUSED
         return Completion(
@@ -232,14 +318,14 @@ def _completion(reply: Reply, caller: Caller) -> Completion:
 def _usage(usage: object) -> Usage:
     if not isinstance(usage, dict):
         return Usage()
-    prompt = usage.get("prompt_tokens_details")
-    return Usage(
-        input_tokens=remote.tokens(usage, "prompt_tokens"),
-        output_tokens=remote.tokens(usage, "completion_tokens"),
-        # DeepSeek counts its cache in a field of its own.
-        cached_tokens=remote.tokens(prompt, "cached_tokens") or remote.tokens(usage, "prompt_cache_hit_tokens"),
-        reasoning_tokens=remote.tokens(usage.get("completion_tokens_details"), "reasoning_tokens"),
-    )
+    asked, answered = remote.tokens(usage, "prompt_tokens"), remote.tokens(usage, "completion_tokens")
+    reasoning = remote.tokens(usage.get("completion_tokens_details"), "reasoning_tokens")
+    if reasoning and remote.tokens(usage, "total_tokens") == asked + answered + reasoning:
+        # xAI counts reasoning beside the answer, and bills both.
+        answered += reasoning
+    cached = [remote.tokens(usage.get("prompt_tokens_details"), "cached_tokens")]
+    cached += (remote.tokens(usage, name) for name in _CACHED)
+    return Usage(asked, answered, max(cached), reasoning)
 
 
 def _joined(content: object) -> str:

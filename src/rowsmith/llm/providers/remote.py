@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rowsmith.llm.transport import Reply, Transport
     from rowsmith.llm.values import Request
 
-_KEY_HEADERS = frozenset({"authorization", "api-key", "x-api-key"})
+_KEY_HEADERS = frozenset({"authorization", "api-key", "x-api-key", "x-goog-api-key"})
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
@@ -107,6 +107,11 @@ class RemoteModel:
     def token_prices(self) -> TokenPrices | None:
         """The prices as the arguments gave them; None if they did not."""
         return self._given_prices()
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What is sent beside the conversation and the schema, by the names that `Request.omit` takes."""
+        return self._parameters
 
     def describe(self) -> Mapping[str, Any]:
         """The model, the address and every parameter that is sent."""
@@ -193,6 +198,24 @@ def is_local(base: str) -> bool:
         return "." not in host or host.endswith((".localhost", ".local", ".internal", ".lan"))
 
 
+def check_body(extra: Mapping[str, Any] | None, reserved: frozenset[str]) -> dict[str, Any] | None:
+    """A copy of fields that the user adds, so that a later change of theirs changes no request.
+
+    Raises:
+        ConfigError: one is `reserved`, or they are not JSON.
+    """
+    if not extra:
+        return None
+    taken = sorted(reserved & set(extra))
+    if taken:
+        raise ConfigError(f"extra_body must not set {', '.join(map(repr, taken))}: Rowsmith sets it for each request.")
+    try:
+        copied: dict[str, Any] = orjson.loads(orjson.dumps(dict(extra)))
+    except orjson.JSONEncodeError as exc:
+        raise ConfigError(f"extra_body must be JSON: {exc}.") from exc
+    return copied
+
+
 def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     """A copy of headers that the user adds.
 
@@ -212,11 +235,17 @@ def carries_key(headers: Mapping[str, str]) -> bool:
     return any(name.lower() in _KEY_HEADERS for name in headers)
 
 
-def merged_headers(key: str | None, extra: Mapping[str, str]) -> dict[str, str]:
-    """The headers of a JSON request, where the user's own win over ours."""
+def merged_headers(key: str | None, extra: Mapping[str, str], key_header: str = "Authorization") -> dict[str, str]:
+    """The headers of a JSON request, where the user's own win over ours.
+
+    Args:
+        key: the key, if there is one.
+        extra: the user's own.
+        key_header: the header of the key; but for `Authorization`, it is the key alone.
+    """
     ours = {"Content-Type": "application/json", "Accept": "application/json"}
     if key is not None:
-        ours["Authorization"] = f"Bearer {key}"
+        ours[key_header] = f"Bearer {key}" if key_header == "Authorization" else key
     overridden = {name.lower() for name in extra}
     return {name: value for name, value in ours.items() if name.lower() not in overridden} | dict(extra)
 

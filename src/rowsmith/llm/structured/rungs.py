@@ -38,11 +38,16 @@ _OTHER = re.compile(
 #                      json: cannot unmarshal object into Go struct field ChatRequest.format of type string
 #   Gemini             Unknown name "$defs" at 'generation_config.response_schema'; JSON mode is not enabled for ...
 #   OpenRouter         404 No endpoints found that can handle the requested parameters.
+#   Anthropic          output_config.format.schema: ...; Schema is too complex for compilation.
+#                      Schemas contains too many optional parameters (41), which would make grammar compilation ...
+#                      tool_choice: type "tool" and "any" are not supported for this model.
+#                      Thinking may not be enabled when tool_choice forces tool use.
 _NAMES = re.compile(
     r"response.?format|response.?schema|response.?mime.?type|json.?schema|json.?object|json.?mode|json_validate_failed"
     r"|failed to generate json|structured.?(?:output|decoding)|guided.?(?:json|decoding)|grammar|text\.format"
     r"|output.?(?:format|config)|chatrequest\.format|invalid format|in format\b|initialize samplers"
-    r"|function_declarations|tool_use_failed|handle the requested parameters|support the requested parameters",
+    r"|function_declarations|tool_use_failed|handle the requested parameters|support the requested parameters"
+    r"|schemas? (?:is|are) too complex|tool_choice forces tool use",
     re.IGNORECASE,
 )
 _WEAK_NAMES = re.compile(r"\b(?:tools?|tool_choice|functions?|function.?call(?:s|ing)?|schema|strict)\b", re.IGNORECASE)
