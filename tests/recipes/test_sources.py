@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
+
 from data.test_readers_tables import parquet
 from engine.harness import QUICK, Model, Question, ledger, lines
-
 from rowsmith import MCQDataset, MCQDatasetConfig
 from rowsmith.errors import ConfigChangedError, ConfigError, SourceError
-from rowsmith.recipes.sources import SourceConfig
+from rowsmith.recipes.sources import InMemory
 
 
 def answer(question: Question) -> str:
@@ -87,12 +88,12 @@ def test_a_table_is_a_source_and_is_not_part_of_what_is_kept_of_the_configuratio
     MCQDataset(made).generate(Model(answer), options=QUICK)
     assert documents() == ["one", "two"]
     assert [row["metadata"]["source_id"] for row in lines(Path.cwd())] == ["007", "8"]
-    ((fingerprint,),) = ledger(Path.cwd(), "SELECT value FROM meta WHERE key = 'fingerprint'")
+    ((fingerprint,),) = ledger(Path.cwd(), "SELECT value FROM meta WHERE name = 'fingerprint'")
     assert "documents" not in fingerprint
 
 
 def test_the_schema_for_editors_says_what_documents_are() -> None:
-    found = SourceConfig.model_json_schema()["properties"]["documents"]
+    found = TypeAdapter(InMemory).json_schema()
     assert found["items"] == {"anyOf": [{"type": "string"}, {"type": "object"}]}
 
 

@@ -234,9 +234,10 @@ def fitted(tree: Tree, wanted: Any, name: str) -> Any:
         if inner is None and _is_text(kinds):
             _must_be_text(tree, name)
         return [fitted(part, inner or Any, f"{name}.{number}") for number, part in enumerate(tree.items)]
-    model = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
-    if model is not None:
-        return fitted_fields(tree, model, name)
+    models = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    if models:
+        # Of several that it may be, the one that knows most of its fields is meant.
+        return fitted_fields(tree, max(models, key=lambda one: len(tree.fields.keys() & one.model_fields.keys())), name)
     inner = next((_arguments(kind, 2)[1] for kind in kinds if get_origin(kind) is dict), None)
     if inner is None and _is_text(kinds):
         _must_be_text(tree, name)
@@ -249,7 +250,7 @@ def fitted_fields(tree: Fields, model: type[BaseModel], name: str = "") -> dict[
     Raises:
         ConfigError: one of them is none of the model's.
     """
-    known = model.model_fields
+    known = {field.alias or name: field for name, field in model.model_fields.items()}
     for key in tree.fields:
         if key not in known:
             where = f"{name} has no field" if name else "there is no field"

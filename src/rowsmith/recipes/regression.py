@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from rowsmith.config import Config
 from rowsmith.engine.context import Context, Draft
@@ -29,6 +29,26 @@ class Grade(Config):
     name: str = Field(min_length=1)
     score: float = Field(allow_inf_nan=False)
     description: str = ""
+
+
+def _as_list(grades: Any) -> Any:
+    """A mapping of names to scores as a list of grades."""
+    return [{"name": name, "score": score} for name, score in grades.items()] if isinstance(grades, Mapping) else grades
+
+
+def _that_differ(grades: list[Grade]) -> list[Grade]:
+    names: dict[str, str] = {}
+    scores: dict[float, str] = {}
+    for grade in grades:
+        if (known := names.setdefault(grade.name.strip().casefold(), grade.name)) is not grade.name:
+            raise ValueError(f"the grade {grade.name!r} stands twice (also as {known!r})")
+        if (known := scores.setdefault(grade.score, grade.name)) is not grade.name:
+            raise ValueError(f"{grade.name!r} and {known!r} have the same score, {grade.score:g}")
+    return grades
+
+
+Grades = Annotated[list[Grade], BeforeValidator(_as_list), AfterValidator(_that_differ)]
+"""A scale from one end to the other; a mapping of names to scores is taken for one."""
 
 
 class ScoreRange(Config):
@@ -73,7 +93,7 @@ class RegressionDatasetConfig(LabelledConfig):
     """
 
     quantity: str = Field(min_length=1)
-    grades: list[Grade] | None = Field(default=None, min_length=2)
+    grades: Grades | None = Field(default=None, min_length=2)
     score_range: ScoreRange | None = None
 
     mandatory: ClassVar[frozenset[str]] = frozenset({"num_samples", "language_name", "label_name"})
@@ -86,25 +106,6 @@ class RegressionDatasetConfig(LabelledConfig):
         "length, the tone and the words they begin with. Never name the grade or a number that stands for it, and "
         "never say that the text is an example.",
     )
-
-    @field_validator("grades", mode="before")
-    @classmethod
-    def _mapping_is_a_list(cls, grades: Any) -> Any:
-        if isinstance(grades, Mapping):
-            return [{"name": name, "score": score} for name, score in grades.items()]
-        return grades
-
-    @field_validator("grades")
-    @classmethod
-    def _grades_differ(cls, grades: list[Grade] | None) -> list[Grade] | None:
-        names: dict[str, str] = {}
-        scores: dict[float, str] = {}
-        for grade in grades or ():
-            if (known := names.setdefault(grade.name.strip().casefold(), grade.name)) is not grade.name:
-                raise ValueError(f"the grade {grade.name!r} stands twice (also as {known!r})")
-            if (known := scores.setdefault(grade.score, grade.name)) is not grade.name:
-                raise ValueError(f"{grade.name!r} and {known!r} have the same score, {grade.score:g}")
-        return grades
 
     @model_validator(mode="after")
     def _one_scale(self) -> RegressionDatasetConfig:
@@ -127,7 +128,7 @@ class Regression(LabelledRecipe[RegressionDatasetConfig]):
 
     def __init__(self, config: RegressionDatasetConfig) -> None:
         self._scale = config.scale()
-        self._listing = "\n".join(f"- {grade.name}{_meaning(grade)}" for grade in self._scale)
+        self._listing = "\n".join(f"- {grade.name}{meaning(grade)}" for grade in self._scale)
         super().__init__(config)
 
     def labels(self) -> Sequence[Grade]:
@@ -141,7 +142,7 @@ class Regression(LabelledRecipe[RegressionDatasetConfig]):
         grade: Grade = cell.values["label"]
         return {
             "label_name": grade.name,
-            "label_description": _meaning(grade),
+            "label_description": meaning(grade),
             "score": repr(grade.score).removesuffix(".0"),
             "quantity": self.config.quantity,
             "scale_listing": self._listing,
@@ -153,7 +154,7 @@ class Regression(LabelledRecipe[RegressionDatasetConfig]):
     async def make(self, cell: Cell, context: Context) -> None:
         grade: Grade = cell.values["label"]
         language = cell.values["language"].code
-        model_id, metadata = context.model("writer"), self.metadata(cell, context)
+        metadata = self.metadata(cell, context)
 
         def row(draft: Draft[TextEntry]) -> Row:
             return {
@@ -161,7 +162,7 @@ class Regression(LabelledRecipe[RegressionDatasetConfig]):
                 "label": grade.name,
                 "score": grade.score,
                 "language": language,
-                "model_id": model_id,
+                "model_id": draft.model("writer"),
                 "label_source": "synthetic",
                 "metadata": metadata,
             }
@@ -175,6 +176,6 @@ def _written(score: float, digits: int) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _meaning(grade: Grade) -> str:
+def meaning(grade: Grade) -> str:
     """A grade's description as it follows its name."""
     return f": {grade.description}" if grade.description else ""
