@@ -23,6 +23,7 @@ from rowsmith.llm.structured.output import Expected, ListOutput
 from rowsmith.quality.gates import Rejection, Row
 
 M = TypeVar("M", bound=BaseModel)
+D = TypeVar("D", bound=BaseModel | None)
 N = TypeVar("N")
 Made = Row | Rejection
 Check = Callable[[N], str | None]
@@ -72,7 +73,7 @@ class Context:
 
     def random_for(self, part: str) -> Random:
         """A generator of its own for a part of the cell."""
-        return Random(call_seed(self._seed, self.cell.key, part))  # noqa: S311  # variation is no secret
+        return random_of(self.cell, self._seed, part)
 
     def model(self, role: str) -> str:
         """The id of the model that answered last in a role for this cell; before any has, of the one to be asked.
@@ -111,14 +112,35 @@ class Context:
             ProviderError: a call failed for good.
         """
         for want in self._wants:
-            largest = want
-            for _ in range(1 + self._max_rounds):
-                missing = want - len(self._sieve.lines)
-                if missing <= 0:
-                    break
-                cut_off = await self._round(role, prompt, output, make, min(missing, largest))
-                if cut_off:
-                    largest = max(1, min(missing, largest) // 2)
+            await self.collect_more(role, prompt, output, make, want - len(self._sieve.lines))
+
+    @property
+    def wants(self) -> Sequence[int]:
+        """How many rows the cell was to have, each time that it was begun with; the last counts.
+
+        A recipe that collects rows of several sorts does so for each of them in turn: then a cell whose count was
+        raised makes its first rows by the very calls it made them by.
+        """
+        return self._wants
+
+    async def collect_more(
+        self,
+        role: str,
+        prompt: Callable[[int], Prompt],
+        output: ListOutput[M],
+        make: Callable[[Draft[M]], Made | Awaitable[Made]],
+        count: int,
+    ) -> int:
+        """As `collect`, for so many rows more than there are; how many have come."""
+        before = len(self._sieve.lines)
+        largest = count
+        for _ in range(1 + self._max_rounds):
+            missing = count - len(self._sieve.lines) + before
+            if missing <= 0:
+                break
+            if await self._round(role, prompt, output, make, min(missing, largest)):
+                largest = max(1, min(missing, largest) // 2)
+        return len(self._sieve.lines) - before
 
     async def _round(
         self,
@@ -146,6 +168,34 @@ class Context:
             Draft(entry, self, f"{ordinal}.{place}", [key], {role: answered.provider})
             for place, entry in enumerate(reading.entries[:count])
         ]
+        await self._take(drafts, make, ordinal, answered.completion.text)
+        return reading.outcome is Outcome.CUT_OFF
+
+    async def compose(self, make: Callable[[Draft[None]], Awaitable[Made]]) -> None:
+        """Make rows that do not begin with a list of entries, until the cell has them or the rounds are used up.
+
+        The rows that lack are worked on at once; `make` asks for each by itself.
+
+        Args:
+            make: one row, without its id; or a rejection.
+
+        Raises:
+            ProviderError: a call failed for good.
+        """
+        for want in self._wants:
+            for _ in range(1 + self._max_rounds):
+                missing = want - len(self._sieve.lines)
+                if missing <= 0:
+                    break
+                ordinal = self._next()
+                drafts = [Draft(None, self, f"{ordinal}.{place}", [], {}) for place in range(missing)]
+                await self._take(drafts, make, ordinal, "")
+
+    async def _take(
+        self, drafts: Sequence[Draft[D]], make: Callable[[Draft[D]], Made | Awaitable[Made]], ordinal: str, raw: str
+    ) -> None:
+        """Make rows of drafts and let them through the gates."""
+        sieve = self._sieve
         made = [make(draft) for draft in drafts]
         if made and not isinstance(made[0], dict | Rejection):
             made = await self._all([one for one in made if isinstance(one, Awaitable)])
@@ -153,12 +203,10 @@ class Context:
             for outcome, detail, origin in draft.refused:
                 sieve.refuse(outcome, detail, "", origin, tell=False)
             if isinstance(one, Rejection):
-                sieve.refuse(
-                    one.gate, one.reason, _first_text(draft.entry), {"call": key, "raw": answered.completion.text}
-                )
+                calls = {"call": draft.calls[0], "raw": raw} if draft.calls else {}
+                sieve.refuse(one.gate, one.reason, _first_text(draft.entry), calls)
             elif isinstance(one, dict):
                 self._offer(one, ordinal, place, draft)
-        return reading.outcome is Outcome.CUT_OFF
 
     async def _all(self, making: Sequence[Awaitable[Made]]) -> list[Made | Awaitable[Made]]:
         """Every draft's row. One that fails does not cancel the others: their calls are paid for."""
@@ -177,11 +225,9 @@ class Context:
         metadata = {**fields.get("metadata", {}), "cell": self.cell.name, "calls": draft.calls}
         row = {"id": row_id(self.cell.key, ordinal, place), **fields, "metadata": metadata}
         # Only now it is known who made it: the model that was to be asked, or one that stood in for it.
-        if "model_id" in row:
-            row["model_id"] = draft.origin.model_id
-        if "provider" in metadata:
+        if "provider" in metadata and draft.origin is not None:
             metadata["provider"] = draft.origin.name
-        self._sieve.offer(row, {"call": draft.calls[0]})
+        self._sieve.offer(row, {"call": draft.calls[0]} if draft.calls else {})
 
     async def ask(self, role: str, prompt: Prompt, output: Expected[N], check: Check[N] | None = None) -> tuple[N, str]:
         """Ask for one answer: (the answer, its call's key as rows show it).
@@ -244,29 +290,32 @@ class Context:
         return full_name(self._by(role))
 
 
-class Draft(Generic[M]):
+class Draft(Generic[D]):
     """One entry of an answer on its way to becoming a row.
 
     Attributes:
         entry: the entry.
         calls: the keys of the calls it is made of so far, as rows show them.
         refused: answers about it that were refused, in order.
-        origin: who wrote the entry.
     """
 
-    __slots__ = ("_answered", "_context", "_next", "_prefix", "calls", "entry", "origin", "refused")
+    __slots__ = ("_answered", "_context", "_next", "_prefix", "calls", "entry", "refused")
 
     def __init__(
-        self, entry: M, context: Context, prefix: str, calls: list[str], answered: dict[str, Provider]
+        self, entry: D, context: Context, prefix: str, calls: list[str], answered: dict[str, Provider]
     ) -> None:
         self.entry = entry
         self.calls = calls
         self.refused: list[Refused] = []
-        (self.origin,) = answered.values()
         self._answered = answered
         self._context = context
         self._prefix = prefix
         self._next = 0
+
+    @property
+    def origin(self) -> Provider | None:
+        """Who answered first: wrote the entry, or began the row where there is none; None before anybody has."""
+        return next(iter(self._answered.values()), None)
 
     @property
     def random(self) -> Random:
@@ -291,6 +340,11 @@ class Draft(Generic[M]):
         return ordinal
 
 
-def _first_text(entry: BaseModel) -> str:
+def _first_text(entry: BaseModel | None) -> str:
     """The first text of an entry: what it is known by when it is spoken of."""
-    return next((value for value in vars(entry).values() if isinstance(value, str)), "")
+    return "" if entry is None else next((value for value in vars(entry).values() if isinstance(value, str)), "")
+
+
+def random_of(cell: Cell, seed: int, part: str) -> Random:
+    """A generator seeded by the run's seed, a cell and a part of its work."""
+    return Random(call_seed(seed, cell.key, part))  # noqa: S311  # variation is no secret

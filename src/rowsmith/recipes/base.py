@@ -116,7 +116,6 @@ class BaseRecipe(Generic[C]):
     roles: ClassVar[tuple[str, ...]] = ("writer",)
     role_arguments: ClassVar[Mapping[str, str]] = {}
     """The arguments of `generate` that name the model of a role, where they are not `<role>_llm`."""
-    text_fields: ClassVar[tuple[str, ...]] = ("text",)
     growing_fields: ClassVar[frozenset[str]] = frozenset(
         {"languages", "prompts", "expansion", "num_samples_per_prompt", "target_rows"}
     )
@@ -138,6 +137,15 @@ class BaseRecipe(Generic[C]):
     def arguments_of_roles(cls) -> dict[str, str]:
         """Role → the argument of `generate` that names its model."""
         return {role: cls.role_arguments.get(role, f"{role}_llm") for role in cls.roles}
+
+    @property
+    def needed_roles(self) -> tuple[str, ...]:
+        """The roles that this configuration really asks; the first is the one that every cell does."""
+        return self.roles
+
+    @property
+    def text_fields(self) -> tuple[str, ...]:
+        return ("text",)
 
     def outer_axes(self) -> Sequence[Axis]:
         """The kind's axes that run slowest: documents, topics."""

@@ -144,14 +144,14 @@ class Classification(LabelledRecipe[ClassificationDatasetConfig]):
         value: Label | LabelSet = cell.values["label"]
         given = {"labels": value.names} if isinstance(value, LabelSet) else {"label": value.name}
         language = cell.values["language"].code
-        model_id, metadata = context.model("writer"), self.metadata(cell, context)
+        metadata = self.metadata(cell, context)
 
         def row(draft: Draft[TextEntry]) -> Row:
             return {
                 "text": draft.entry.text,
                 **given,
                 "language": language,
-                "model_id": model_id,
+                "model_id": draft.model("writer"),
                 "label_source": "synthetic",
                 "metadata": metadata,
             }

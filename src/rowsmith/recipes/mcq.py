@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator
 
-from rowsmith.data.readers import Source, open_source
+from rowsmith.data.shapes import Document
 from rowsmith.engine.asking import Prompt
 from rowsmith.engine.axes import Axis
 from rowsmith.engine.context import Context, Draft
@@ -18,30 +18,21 @@ from rowsmith.prompts.check import check
 from rowsmith.prompts.template import Template
 from rowsmith.quality.gates import Row
 from rowsmith.quality.text import normalised
-from rowsmith.recipes.base import BaseRecipe, DatasetConfig, Language
+from rowsmith.recipes.base import BaseRecipe, Language
+from rowsmith.recipes.sources import DocumentsConfig
 
 
-class MCQDatasetConfig(DatasetConfig):
+class MCQDatasetConfig(DocumentsConfig):
     """Questions, so many for each document and language.
 
     Templates of `prompts` must have `{num_samples}`, `{language_name}` and `{document}`; that of `distractor_prompt`
     must have `{language_name}`, `{question}` and `{correct_answer}`, and may have `{document}`.
 
     Attributes:
-        local_file_path: the documents: `.txt` (one a line), `.csv`, `.tsv` or `.jsonl`.
-        text_column: the column or field of the text; not needed for `.txt`.
-        sample_count: only so many documents, the first that fit; None for all.
-        min_document_length: shorter documents are left out, in characters.
-        max_document_length: longer documents are left out, in characters.
         distractor_prompt: a template of your own for the wrong answers.
     """
 
-    local_file_path: str
-    text_column: str = "text"
     num_samples_per_prompt: int = Field(default=3, ge=1)
-    sample_count: int | None = Field(default=None, ge=1)
-    min_document_length: int = Field(default=100, ge=0)
-    max_document_length: int = Field(default=10_000, ge=1)
     distractor_prompt: str | None = None
 
     mandatory: ClassVar[frozenset[str]] = frozenset({"num_samples", "language_name", "document"})
@@ -52,6 +43,9 @@ class MCQDatasetConfig(DatasetConfig):
         "words. Ask about different things; start from easy facts and go on to what takes thought. Each question "
         "must be understood and answered by someone who has learnt the subject but has not got the document before "
         "them, and must have only one right answer.",
+    )
+    default_prompts_with_context: ClassVar[tuple[str, ...]] = (
+        default_prompts[0].replace("Read this document:", "This is about a document:\n\n{context}\n\nThe document:"),
     )
     default_distractor_prompt: ClassVar[str] = (
         "This is a question of a multiple-choice test, with its right answer:\n\n"
@@ -68,29 +62,11 @@ class MCQDatasetConfig(DatasetConfig):
             check(Template(text), mandatory=cls.distractor_mandatory, available={"document"}, where="distractor_prompt")
         return text
 
-    @model_validator(mode="after")
-    def _lengths_fit(self) -> MCQDatasetConfig:
-        if self.min_document_length > self.max_document_length:
-            raise ValueError(
-                f"min_document_length={self.min_document_length} is more than "
-                f"max_document_length={self.max_document_length}: no document can fit"
-            )
-        return self
-
-    def documents(self) -> Source:
-        """The documents, read from the file when they are needed.
-
-        Raises:
-            SourceError: the file cannot be read, lacks the column, or has no document of a length that fits.
-        """
-        return open_source(
-            self.local_file_path,
-            self.text_column,
-            min_length=self.min_document_length,
-            max_length=self.max_document_length,
-            distinct=True,
-            limit=self.sample_count,
-        )
+    @property
+    def templates(self) -> tuple[Template, ...]:
+        if self.prompts is None and self.context_column is not None:
+            return tuple(Template(text) for text in self.default_prompts_with_context)
+        return super().templates
 
 
 class QuestionEntry(BaseModel):
@@ -118,25 +94,26 @@ class MCQ(BaseRecipe[MCQDatasetConfig]):
     name: ClassVar[str] = "mcq"
     roles: ClassVar[tuple[str, ...]] = ("question", "distractor")
     text_fields: ClassVar[tuple[str, ...]] = ("question", "correct_answer")
-    growing_fields: ClassVar[frozenset[str]] = BaseRecipe.growing_fields | {"local_file_path", "sample_count"}
+    growing_fields: ClassVar[frozenset[str]] = BaseRecipe.growing_fields | MCQDatasetConfig.source_fields
     questions: ClassVar[ListOutput[QuestionEntry]] = ListOutput(QuestionEntry)
     distractors: ClassVar[Output[Distractors]] = Output(Distractors)
 
     def __init__(self, config: MCQDatasetConfig) -> None:
-        self._documents = config.documents()
         self._distractor = Template(config.distractor_prompt or config.default_distractor_prompt)
         super().__init__(config)
 
     def outer_axes(self) -> Sequence[Axis]:
-        return (Axis("document", self._documents),)
+        return (Axis("document", self.config.open_documents()),)
 
     def values(self, cell: Cell) -> Mapping[str, object]:
-        return {"document": cell.values["document"]}
+        document: Document = cell.values["document"]
+        values = {"document": document.text}
+        return values if document.context is None else {**values, "context": document.context}
 
     async def make(self, cell: Cell, context: Context) -> None:
-        document: str = cell.values["document"]
+        document: Document = cell.values["document"]
         language: Language = cell.values["language"]
-        model_id, metadata = context.model("question"), self.metadata(cell, context)
+        metadata = {**self.metadata(cell, context), "source_id": document.id}
 
         async def row(draft: Draft[QuestionEntry]) -> Row:
             entry = draft.entry
@@ -145,19 +122,19 @@ class MCQ(BaseRecipe[MCQDatasetConfig]):
                 "correct_answer": entry.correct_answer,
                 "language_name": language.name,
                 "language": language.code,
-                "document": document,
+                "document": document.text,
             }
             prompt = Prompt((Message.user(self._distractor.render(values)),), values)
             wrong = await draft.ask(
                 "distractor", prompt, self.distractors, lambda answers: fault(entry.correct_answer, answers)
             )
             return {
-                "source_document": document,
+                "source_document": document.text,
                 "question": entry.question,
                 "correct_answer": entry.correct_answer,
                 **wrong.model_dump(),
                 "language": language.code,
-                "model_id": model_id,
+                "model_id": draft.model("question"),
                 "mcq_source": "synthetic",
                 "metadata": metadata,
             }

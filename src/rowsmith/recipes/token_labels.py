@@ -119,7 +119,7 @@ class TokenLabels(LabelledRecipe[TokenLabelsDatasetConfig]):
 
     async def make(self, cell: Cell, context: Context) -> None:
         wanted, language = cell.values["label"].name, cell.values["language"].code
-        model_id, metadata = context.model("writer"), self.metadata(cell, context)
+        metadata = self.metadata(cell, context)
 
         def row(draft: Draft[MarkedEntry]) -> Row | Rejection:
             entry = draft.entry
@@ -139,7 +139,7 @@ class TokenLabels(LabelledRecipe[TokenLabelsDatasetConfig]):
                 "tokens": words,
                 "tags": tags,
                 "language": language,
-                "model_id": model_id,
+                "model_id": draft.model("writer"),
                 "label_source": "synthetic",
                 "metadata": metadata,
             }

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from rowsmith.engine.asking import Prompt
 from rowsmith.engine.axes import Axis
 from rowsmith.engine.context import Context, Draft
 from rowsmith.engine.plan import Cell
 from rowsmith.llm.structured.output import ListOutput
-from rowsmith.llm.structured.text_output import TextOutput
 from rowsmith.llm.values import Message
 from rowsmith.prompts.check import check
 from rowsmith.prompts.template import Template
 from rowsmith.quality.gates import Row
 from rowsmith.recipes.base import BaseRecipe, DatasetConfig, Language
+from rowsmith.recipes.steps import TextStep
 
 _LONGEST_SUMMARY = 12_000
 
@@ -153,12 +153,13 @@ class Ultrachat(BaseRecipe[UltrachatDatasetConfig]):
     text_fields: ClassVar[tuple[str, ...]] = ("prompt",)
     growing_fields: ClassVar[frozenset[str]] = BaseRecipe.growing_fields | {"topics_and_subtopics"}
     questions: ClassVar[ListOutput[QuestionEntry]] = ListOutput(QuestionEntry)
-    turn: ClassVar[TextOutput] = TextOutput()
 
     def __init__(self, config: UltrachatDatasetConfig) -> None:
-        self._reformulation = config.step("persona_question_reformulation_prompt")
-        self._reply = config.step("simulated_assistant_prompt")
-        self._followup = config.step("user_followup_prompt")
+        system = config.system_prompt
+        self._reformulation = TextStep("user", config.step("persona_question_reformulation_prompt"), system)
+        self._reply = TextStep("assistant", config.step("simulated_assistant_prompt"), system)
+        followup = config.step("user_followup_prompt")
+        self._followup = TextStep("user", followup, config.user_system_prompt or system)
         super().__init__(config)
 
     def outer_axes(self) -> Sequence[Axis]:
@@ -181,7 +182,7 @@ class Ultrachat(BaseRecipe[UltrachatDatasetConfig]):
             chance = draft.random
             persona = chance.choice(self.config.personas) if self.config.personas else None
             values = {**common, "persona": persona or "nobody in particular"}
-            messages = await self._converse(draft, values, reformulate=persona is not None, chance=chance.random)
+            messages = await self._converse(draft, values, chance, reformulate=persona is not None)
             return {
                 "prompt": messages[0].content,
                 "messages": [{"role": message.role, "content": message.content} for message in messages],
@@ -190,49 +191,27 @@ class Ultrachat(BaseRecipe[UltrachatDatasetConfig]):
                 "topic": common["topic"],
                 "subtopic": common["subtopic"],
                 "language": language.code,
-                "model_id": context.model("assistant"),
-                "user_model_id": context.model("user"),
+                "model_id": draft.model("assistant"),
+                "user_model_id": draft.model("user"),
                 "metadata": {**metadata, "turns": len(messages) // 2},
             }
 
         await context.collect("user", self.prompt(cell), self.questions, row)
 
     async def _converse(
-        self, draft: Draft[QuestionEntry], values: Mapping[str, Any], *, reformulate: bool, chance: Any
+        self, draft: Draft[QuestionEntry], values: Mapping[str, Any], chance: Random, *, reformulate: bool
     ) -> list[Message]:
         """The turns of a conversation: what was said and nothing else."""
         question = draft.entry.question
         if reformulate:
-            question = await self._said(draft, "user", self._reformulation, {**values, "question": question})
-        asked = self._asked(self._reply, {**values, "question": question})
-        reply = await draft.ask("assistant", asked, self.turn)
-        said = [Message.user(question), Message.assistant(reply)]
-        while len(said) < 2 * self.config.max_turns and chance() < self.config.conversation_continuation_prob:
-            summary = {**values, "dialog_summary": _summary(said)}
-            system = self.config.user_system_prompt
-            said.append(Message.user(await self._said(draft, "user", self._followup, summary, system)))
+            question = await self._reformulation.ask(draft, {**values, "question": question})
+        asked = {**values, "question": question}
+        said = [Message.user(question), Message.assistant(await self._reply.ask(draft, asked))]
+        while len(said) < 2 * self.config.max_turns and chance.random() < self.config.conversation_continuation_prob:
+            said.append(Message.user(await self._followup.ask(draft, {**values, "dialog_summary": _summary(said)})))
             # The assistant sees its first question as it was put to it, and everything after that as it was said.
-            so_far = Prompt((*asked.messages, *said[1:]), {**asked.hints, "question": said[-1].content})
-            said.append(Message.assistant(await draft.ask("assistant", so_far, self.turn)))
+            said.append(Message.assistant(await self._reply.ask(draft, asked, said[1:])))
         return said
-
-    async def _said(
-        self,
-        draft: Draft[QuestionEntry],
-        role: str,
-        template: Template,
-        values: Mapping[str, Any],
-        system: str | None = None,
-    ) -> str:
-        return await draft.ask(role, self._asked(template, values, system), self.turn)
-
-    def _asked(self, template: Template, values: Mapping[str, Any], system: str | None = None) -> Prompt:
-        """A step's prompt, with a system message for what its template leaves out: the language."""
-        parts = [system] if system else [self.config.system_prompt] if self.config.system_prompt else []
-        if not {"language_name", "language"} & set(template.mandatory):
-            parts.append(f"Write in {values['language_name']}.")
-        before = (Message.system("\n\n".join(parts)),) if parts else ()
-        return Prompt((*before, Message.user(template.render(values))), values)
 
 
 def _summary(said: Sequence[Message]) -> str:

@@ -2,7 +2,7 @@
 
 A recipe says so in the hint `quotes`, a list of rules: `field` is filled from the words of `of`, which is a field
 beside it or another hint. A text becomes a phrase. A list becomes one object with a word in `text`, and with the rule's
-`label`; or stays empty where the rule's `label` is null.
+`label`; or stays empty where the rule's `label` is null. A rule with a `value` gives the field that value.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ def quoted(value: Any, hints: Mapping[str, Any], seed: int) -> Any:
         return value
     made = {name: quoted(part, hints, mix(seed + STEP * place)) for place, (name, part) in enumerate(value.items())}
     for rule in rules:
+        if "value" in rule:
+            made |= {rule["field"]: rule["value"]} if rule["field"] in made else {}
+            continue
         source = made.get(rule["of"], hints.get(rule["of"]))
         if rule["field"] in made and isinstance(source, str):
             made[rule["field"]] = _quote(made[rule["field"]], rule, source, seed)

@@ -245,7 +245,7 @@ def _fixed(values: Sequence[Any], name: str) -> Node:
     if len(options) == 1:
         only = options[0]
         return Leaf(lambda *_: only)
-    asked = {value.casefold(): value for value in options if isinstance(value, str)}
+    asked = {str(value).casefold(): value for value in options if isinstance(value, str | int)}
     if not asked:
         return Leaf(lambda _, seed: options[mix(seed) % len(options)])
     kind = kind_of(name) if name else ""

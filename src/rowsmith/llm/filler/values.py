@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any, Final
@@ -21,6 +22,8 @@ Maker = Callable[[Writer, int], Any]
 
 _LARGEST: Final = 1.7e308
 _INT64: Final = 2**63 - 1
+_DECIMAL: Final = re.compile(r"-?\d{1,15}(\.\d{1,15})?", re.ASCII)
+"""A number that a hint of the property's name asks for."""
 _SPAN: Final = 100
 """How far a number goes beyond its one bound where it has no other."""
 
@@ -67,7 +70,16 @@ def integer(schema: Mapping[str, Any], name: str) -> Maker:
     first, count = -(-least // step), most // step + (-least // step) + 1
     if count < 1:
         raise UnfillableError(f"no whole number fits {_shown(schema)}")
-    return lambda _, seed: (first + mix(seed) % count) * step
+
+    def make(writer: Writer, seed: int) -> int:
+        asked = writer.values.get(name)
+        if asked is not None and _DECIMAL.fullmatch(asked) and float(asked).is_integer():
+            given = int(float(asked))
+            if first * step <= given < (first + count) * step and given % step == 0:
+                return given
+        return (first + mix(seed) % count) * step
+
+    return make
 
 
 def number(schema: Mapping[str, Any], name: str) -> Maker:
@@ -92,7 +104,10 @@ def number(schema: Mapping[str, Any], name: str) -> Maker:
     if spare is None:
         raise UnfillableError(f"no number fits {_shown(schema)}")
 
-    def make(_: Writer, seed: int) -> float:
+    def make(writer: Writer, seed: int) -> float:
+        asked = writer.values.get(name)
+        if asked is not None and _DECIMAL.fullmatch(asked) and fits(float(asked)):
+            return float(asked)
         share = mix(seed) / 2**64
         value = bottom * (1 - share) + top * share
         for candidate in (round(value, 2), round(value, 4), value):
