@@ -1,17 +1,14 @@
-"""A file of rows, read from disk when they are asked for."""
+"""Rows, read from their lines when they are asked for."""
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
-import orjson
+from rowsmith.data.lines import Chosen, FileLines, Lines, Row, Spool, as_row, stamp_of
 
-from rowsmith.errors import SourceError
-
-Row = dict[str, Any]
+__all__ = ["Row", "Rows"]
 
 
 class Rows(Sequence[Row]):
@@ -20,65 +17,53 @@ class Rows(Sequence[Row]):
     The file may grow while it is read: `len` and iteration see the lines that are complete at that moment.
 
     Args:
-        path: the file; one that does not exist yet has no rows.
+        origin: the file; one that does not exist yet has no rows. Or lines that are at hand.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._starts = array("Q")
-        self._stamp: tuple[int, int, int] = (0, 0, 0)
+    def __init__(self, origin: Path | Lines) -> None:
+        self._path = origin if isinstance(origin, Path) else None
+        self._lines: Lines = Spool() if isinstance(origin, Path) else origin
+
+    @property
+    def path(self) -> Path | None:
+        """The file, where the rows are in one of their own."""
+        return self._path
+
+    @property
+    def lines(self) -> Lines:
+        """The lines as they are now; what is added later is not among them."""
+        if self._path is None:
+            fixed = isinstance(self._lines, Chosen | FileLines)
+            return self._lines if fixed else Chosen(self._lines, range(len(self._lines)))
+        try:
+            stamp = stamp_of(self._path.stat())
+        except FileNotFoundError:
+            self._lines = Spool()
+        else:
+            if not isinstance(self._lines, FileLines) or self._lines.stamp != stamp:
+                self._lines = FileLines(self._path, growing=True)
+        return self._lines
 
     def __len__(self) -> int:
-        self._index()
-        return max(0, len(self._starts) - 1)
+        return len(self.lines)
 
     def __iter__(self) -> Iterator[Row]:
-        if not self.path.exists():
-            return
-        with self.path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.endswith(b"\n"):
-                    yield self._parse(line, number)
+        lines = self.lines
+        return (as_row(lines, place, line) for place, line in enumerate(lines))
 
     @overload
     def __getitem__(self, index: int) -> Row: ...
     @overload
     def __getitem__(self, index: slice) -> list[Row]: ...
     def __getitem__(self, index: int | slice) -> Row | list[Row]:
-        count = len(self)
+        lines = self.lines
+        count = len(lines)
         if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(count))]
+            return [as_row(lines, place, lines.line(place)) for place in range(*index.indices(count))]
         place = index + count if index < 0 else index
         if not 0 <= place < count:
             raise IndexError(f"row {index} of {count}")
-        start, end = self._starts[place], self._starts[place + 1]
-        with self.path.open("rb") as file:
-            file.seek(start)
-            return self._parse(file.read(end - start), place + 1)
+        return as_row(lines, place, lines.line(place))
 
     def __repr__(self) -> str:
-        return f"Rows({str(self.path)!r}, {len(self)} rows)"
-
-    def _index(self) -> None:
-        """Find where the lines start, if the file has changed since."""
-        if not self.path.exists():
-            self._starts, self._stamp = array("Q"), (0, 0, 0)
-            return
-        status = self.path.stat()
-        stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
-        if stamp == self._stamp:
-            return
-        starts, at = array("Q", [0]), 0
-        with self.path.open("rb") as lines:
-            for line in lines:
-                at += len(line)
-                if line.endswith(b"\n"):
-                    starts.append(at)
-        self._starts, self._stamp = starts, stamp
-
-    def _parse(self, line: bytes, number: int) -> Row:
-        try:
-            row: Row = orjson.loads(line)
-        except orjson.JSONDecodeError as exc:
-            raise SourceError(f"{self.path}, line {number}, is not JSON: {exc}") from exc
-        return row
+        return f"Rows({str(self._path)!r}, {len(self)} rows)" if self._path else f"Rows({len(self)} rows)"

@@ -1,299 +1,335 @@
-"""The formats of local files with texts in them: how to go through one, and how to read one row of it again."""
+"""The formats of files with a row in each line or record: how to go through one, and how to read a row again."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 import orjson
 
+from rowsmith.data.feed import LONGEST_LINE, Feed, TextFile, without_line_end
+from rowsmith.data.shapes import NumberFound, Shape, WrongRow, plain, spelled
 from rowsmith.errors import SourceError, did_you_mean
 
-LARGEST_ARRAY = 64 * 1024 * 1024
-"""Bytes of the largest `.json` file that is read: an array has to be read whole."""
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
-_BOM = b"\xef\xbb\xbf"
-_WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
-_LONGEST_FIELD = 2**31 - 1
+Problem = Callable[[SourceError], None]
+"""Told of a row that cannot be read; raises the error, or takes note of it and has the reading go on."""
+
+AS_SPELLED: dict[str, Any] = {"parse_int": str, "parse_float": str, "parse_constant": str}
+LONG_NUMBER = re.compile(rb"\d{19}")
+"""What may be an integer beyond 64 bits: orjson makes a float of it."""
 
 
-class Rows(Protocol):
-    """Texts in an order, each with a position by which it is found again."""
+class Rows(Protocol[T_co]):
+    """Rows in an order, each with a position by which it is found again."""
 
     @property
     def name(self) -> str:
-        """What the texts come from, for messages."""
+        """What the rows come from, for messages."""
 
-    def scan(self) -> Iterator[tuple[int, str]]:
-        """All positions with their texts, empty ones too.
+    def scan(self, problem: Problem) -> Iterator[tuple[int, T_co | None]]:
+        """All positions with their rows; None for one that is empty.
 
-        Raises:
-            SourceError: something is not as the format says; the message has the line.
-        """
-
-    def read(self, position: int) -> str:
-        """The text at a position that `scan` gave.
+        Args:
+            problem: told of each row that cannot be read.
 
         Raises:
-            SourceError: there is no longer such a text there.
+            SourceError: the source cannot be read at all, or not to its end.
+        """
+
+    def read(self, position: int) -> T_co | None:
+        """The row at a position that `scan` gave.
+
+        Raises:
+            SourceError: there is no longer such a row there.
         """
 
 
-class Listed:
-    """Texts in memory; a text's position is its index."""
-
-    def __init__(self, name: str, texts: Sequence[str]) -> None:
-        self.name = name
-        self._texts = texts
-
-    def scan(self) -> Iterator[tuple[int, str]]:
-        for index, text in enumerate(self._texts):
-            if not isinstance(text, str):
-                raise SourceError(f"Item {index} of {self.name} is not a text but a {type(text).__name__}.")
-            if not text.isascii():
-                _require_encodable(text, f"item {index} of {self.name}")
-            yield index, text
-
-    def read(self, position: int) -> str:
-        return self._texts[position]
-
-
-class Lines:
-    """A text in each line (`.txt`); a text's position is the byte its line begins at."""
-
-    def __init__(self, path: Path) -> None:
-        self.name = str(path)
-        self._path = path
-
-    def scan(self) -> Iterator[tuple[int, str]]:
-        with _opened(self._path) as file:
-            feed = _Feed(self.name, file)
-            start = feed.offset
-            for line in feed:
-                yield start, _without_line_end(line)
-                start = feed.offset
-
-    def read(self, position: int) -> str:
-        with _opened(self._path, position) as file:
-            return _without_line_end(next(_Feed(self.name, file), ""))
-
-
-class JSONLines:
-    """An object in each line (`.jsonl`); a text's position is the byte its line begins at."""
-
-    def __init__(self, path: Path, column: str) -> None:
-        self.name = str(path)
-        self._path = path
-        self._column = column
-
-    def scan(self) -> Iterator[tuple[int, str]]:
-        with _opened(self._path) as file:
-            feed = _Feed(self.name, file)
-            start = feed.offset
-            for line in feed:
-                yield start, self._text(line, f"Line {feed.line} of {self.name}")
-                start = feed.offset
-
-    def read(self, position: int) -> str:
-        with _opened(self._path, position) as file:
-            return self._text(next(_Feed(self.name, file), ""), f"A line of {self.name}")
-
-    def _text(self, line: str, place: str) -> str:
-        if not line or line.isspace():
-            return ""
-        try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise SourceError(f"{place} is not JSON: {error}.") from None
-        value = _value(row, self._column, place)
-        return value if isinstance(value, str) else _spelled(json.loads(line, **_AS_SPELLED), self._column, place)
-
-
-class Table:
-    """A header, then a row in each record (`.csv`, `.tsv`); a text's position is the byte its record begins at.
+class Listed(Generic[T]):
+    """Rows in memory; a row's position is its index.
 
     Args:
-        path: the file.
-        column: the name of the column with the texts.
-        delimiters: what may divide the columns; the first that gives a header with the column does.
+        name: for messages.
+        items: texts, or mappings.
+        shape: what they are made into.
     """
 
-    def __init__(self, path: Path, column: str, delimiters: str) -> None:
-        self.name = str(path)
-        self._path = path
-        self._column = column
-        # The limit belongs to the process and is 131,072 characters; documents are longer. It is only ever raised.
-        if csv.field_size_limit() < _LONGEST_FIELD:
-            csv.field_size_limit(_LONGEST_FIELD)
-        self._delimiter, self._place = self._column_in(delimiters)
+    def __init__(self, name: str, items: Sequence[Any], shape: Shape[T]) -> None:
+        self.name = name
+        self._items = items
+        self._shape = shape
 
-    def scan(self) -> Iterator[tuple[int, str]]:
-        with _opened(self._path) as file:
-            feed = _Feed(self.name, file)
-            records = self._records(feed, self._delimiter)
-            next(records, None)
-            start, line = feed.offset, feed.line
-            for record in records:
-                yield start, self._text(record, line + 1)
-                start, line = feed.offset, feed.line
-
-    def read(self, position: int) -> str:
-        with _opened(self._path, position) as file:
-            return self._text(next(self._records(_Feed(self.name, file), self._delimiter), []), None)
-
-    def _text(self, record: list[str], line: int | None) -> str:
-        if not record:
-            return ""
-        if len(record) <= self._place:
-            place = f"Line {line} of {self.name}" if line else f"A line of {self.name}"
-            raise SourceError(f"{place} has {len(record)} columns; {self._column!r} is column {self._place + 1}.")
-        return record[self._place]
-
-    def _records(self, feed: _Feed, delimiter: str) -> Iterator[list[str]]:
-        # Strict: else a quote that is never closed makes one text of all the rest of the file, without a word.
-        records = csv.reader(feed, delimiter=delimiter, strict=True)
-        while True:
-            line = feed.line + 1
+    def scan(self, problem: Problem) -> Iterator[tuple[int, T | None]]:
+        for index in range(len(self._items)):
             try:
-                record = next(records)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                raise SourceError(f"The record at line {line} of {self.name} is not CSV: {error}.") from None
-            yield record
+                item = self._made(self._items[index])
+            except WrongRow as wrong:
+                problem(SourceError(f"Item {index} of {self.name} {wrong}"))
+                continue
+            yield index, item
 
-    def _column_in(self, delimiters: str) -> tuple[str, int]:
-        headers = []
+    def read(self, position: int) -> T | None:
+        try:
+            return self._made(self._items[position])
+        except (IndexError, WrongRow):
+            raise changed(self.name) from None
+
+    def _made(self, row: Any) -> T | None:
+        if not isinstance(row, str | Mapping):
+            raise WrongRow(f"is neither a text nor a mapping but a {type(row).__name__}.")
+        if self._shape.keeps_numbers and not isinstance(row, str):
+            row = plain(row)
+        return with_numbers(self._shape, row)
+
+
+class Lines(Generic[T]):
+    """A text in each line (`.txt`); its position is the byte its line begins at."""
+
+    def __init__(self, file: TextFile, shape: Shape[T]) -> None:
+        self.name = file.name
+        self._file = file
+        self._shape = shape
+
+    def scan(self, problem: Problem) -> Iterator[tuple[int, T | None]]:
+        with Feed(self._file) as feed:
+            start = feed.offset
+            while raw := feed.raw():
+                try:
+                    item = self._shape.of(without_line_end(feed.text(raw)))
+                except SourceError as error:
+                    problem(error)
+                except WrongRow as wrong:
+                    problem(SourceError(f"Line {feed.line} of {self.name} {wrong}"))
+                else:
+                    yield start, item
+                start = feed.offset
+
+    def read(self, position: int) -> T | None:
+        try:
+            with Feed(self._file, position) as feed:
+                return self._shape.of(without_line_end(next(feed, "")))
+        except WrongRow:
+            raise changed(self.name) from None
+
+
+class WholeFile(Generic[T]):
+    """A file that is one text (`.md`, or `.txt` by choice); its one position is 0.
+
+    Args:
+        file: the file.
+        document_id: what the document is called: its path.
+        shape: what the text is made into.
+    """
+
+    def __init__(self, file: TextFile, document_id: str, shape: Shape[T]) -> None:
+        self.name = file.name
+        self._file = file
+        self._id = document_id
+        self._shape = shape
+
+    def scan(self, problem: Problem) -> Iterator[tuple[int, T | None]]:
+        try:
+            item = self._shape.whole(self._text(), self._id)
+        except SourceError as error:
+            problem(error)
+        except WrongRow as wrong:
+            problem(SourceError(f"{self.name} {wrong}"))
+        else:
+            yield 0, item
+
+    def read(self, position: int) -> T | None:  # noqa: ARG002  # of the protocol
+        try:
+            return self._shape.whole(self._text(), self._id)
+        except WrongRow:
+            raise changed(self.name) from None
+
+    def _text(self) -> str:
+        with Feed(self._file) as feed:
+            text = "".join(feed)
+        if len(text) > LONGEST_LINE:
+            raise SourceError(f"{self.name} is too long for one document: {len(text):,} characters.")
+        return text
+
+
+class JSONLines(Generic[T]):
+    """An object in each line (`.jsonl`); its position is the byte its line begins at."""
+
+    def __init__(self, file: TextFile, shape: Shape[T]) -> None:
+        self.name = file.name
+        self._file = file
+        self._shape = shape
+        self._bytes = file.encoding == "utf-8"
+
+    def scan(self, problem: Problem) -> Iterator[tuple[int, T | None]]:
+        with Feed(self._file) as feed:
+            start = feed.offset
+            while raw := feed.raw():
+                try:
+                    item = self._item(feed, raw)
+                except SourceError as error:
+                    problem(error)
+                except WrongRow as wrong:
+                    problem(SourceError(f"Line {feed.line} of {self.name} {wrong}"))
+                else:
+                    yield start, item
+                start = feed.offset
+
+    def read(self, position: int) -> T | None:
+        try:
+            with Feed(self._file, position) as feed:
+                return self._item(feed, feed.raw())
+        except WrongRow:
+            raise changed(self.name) from None
+
+    def _item(self, feed: Feed, raw: bytes) -> T | None:
+        line = raw if self._bytes else feed.text(raw)
+        if not line or line.isspace():
+            return None
+        try:
+            return parsed(line, self._shape)
+        except ValueError as error:
+            feed.text(raw)  # bytes that are no text are told as such
+            raise WrongRow(f"is not JSON: {error}.") from None
+
+
+class Table(Generic[T]):
+    """A header, then a row in each record (`.csv`, `.tsv`, RFC 4180); its position is the byte its record begins at.
+
+    Values are texts and stay as they are written: `007` is `007`.
+
+    Args:
+        file: the file.
+        shape: what rows are made into.
+        delimiters: what may divide the columns; that by which the header has all columns that are wanted does, or, if
+            none is named, that by which it has most.
+    """
+
+    def __init__(self, file: TextFile, shape: Shape[T], delimiters: str) -> None:
+        self.name = file.name
+        self._file = file
+        self._shape = shape
+        # The limit belongs to the process and is 131,072 characters; documents are longer. It is only ever raised.
+        if csv.field_size_limit() < LONGEST_LINE:
+            csv.field_size_limit(LONGEST_LINE)
+        self._delimiter, self._header = self._header_by(delimiters)
+        self._wanted = [(name, self._header.index(name)) for name in shape.columns or self._header]
+        self._last = max((place for _, place in self._wanted), default=0)
+
+    def scan(self, problem: Problem) -> Iterator[tuple[int, T | None]]:
+        with Feed(self._file, strict=False) as feed:
+            records = self._records(feed)
+            next(records, None)
+            while True:
+                start, line = feed.offset, feed.line + 1
+                try:
+                    record = next(records, None)
+                    _raise_fault(feed)
+                    if record is None:
+                        return
+                    item = self._item(record)
+                except SourceError as error:
+                    problem(error)
+                except WrongRow as wrong:
+                    problem(SourceError(f"Line {line} of {self.name} {wrong}"))
+                except csv.Error as error:
+                    problem(SourceError(f"The record at line {line} of {self.name} is not CSV: {error}."))
+                    # Behind its first line: a quote that is never closed has swallowed all that follows.
+                    feed.back_to(start, line - 1)
+                    feed.raw()
+                    records = self._records(feed)
+                else:
+                    yield start, item
+
+    def read(self, position: int) -> T | None:
+        try:
+            with Feed(self._file, position) as feed:
+                return self._item(next(self._records(feed), []))
+        except (csv.Error, WrongRow):
+            raise changed(self.name) from None
+
+    def _item(self, record: list[str]) -> T | None:
+        if not record:
+            return None
+        width = len(self._header)
+        if len(record) <= self._last:
+            name = next(name for name, place in self._wanted if place >= len(record))
+            raise WrongRow(f"has {len(record)} columns; {name!r} is column {self._header.index(name) + 1}.")
+        if len(record) > width and any(record[width:]):
+            raise WrongRow(
+                f"has {len(record)} columns, and the header has {width}. "
+                f"A text with {self._delimiter!r} in it needs quotes around it."
+            )
+        return self._shape.of({name: record[place] for name, place in self._wanted})
+
+    def _records(self, feed: Feed, delimiter: str | None = None) -> Iterator[list[str]]:
+        # Strict: else a quote that is never closed makes one text of all the rest of the file, without a word.
+        return csv.reader(feed, delimiter=delimiter or self._delimiter, strict=True)
+
+    def _header_by(self, delimiters: str) -> tuple[str, list[str]]:
+        wanted, headers = self._shape.columns, []
         for delimiter in delimiters:
-            with _opened(self._path) as file:
-                header = [name.strip() for name in next(self._records(_Feed(self.name, file), delimiter), [])]
-            if header.count(self._column) > 1:
-                raise SourceError(f"{self.name} has {header.count(self._column)} columns named {self._column!r}.")
-            if self._column in header:
-                return delimiter, header.index(self._column)
-            headers.append(header)
-        known = max(headers, key=len)
+            try:
+                with Feed(self._file) as feed:
+                    record = next(self._records(feed, delimiter), [])
+            except csv.Error as error:
+                raise SourceError(f"The record at line 1 of {self.name} is not CSV: {error}.") from None
+            header = [name.strip() for name in record]
+            while header and not header[-1]:
+                del header[-1]
+            if wanted and all(name in header for name in wanted):
+                self._must_be_one(wanted, header)
+                return delimiter, header
+            headers.append((delimiter, header))
+        delimiter, known = max(headers, key=lambda one: len(one[1]))
         if not known:
             raise SourceError(f"{self.name} is empty: it has no header.")
-        raise SourceError(f"{self.name} has no column {self._column!r}. {did_you_mean(self._column, known)}")
+        if wanted:
+            missing = next(name for name in wanted if name not in known)
+            raise SourceError(f"{self.name} has no column {missing!r}. {did_you_mean(missing, known)}")
+        self._must_be_one(known, known)
+        return delimiter, known
+
+    def _must_be_one(self, names: Sequence[str], header: Sequence[str]) -> None:
+        for name in names:
+            if header.count(name) > 1:
+                raise SourceError(f"{self.name} has {header.count(name)} columns named {name!r}.")
 
 
-def array_of(path: Path, column: str) -> Listed:
-    """The texts of a `.json` file: an array of texts, or of objects with the text under a key.
+def parsed(line: bytes | str, shape: Shape[T]) -> T | None:
+    """What JSON becomes.
 
     Raises:
-        SourceError: it is something else, or too large to be read whole.
+        ValueError: it is not JSON.
+        WrongRow: it is not what is wanted.
     """
-    size = path.stat().st_size
-    if size > LARGEST_ARRAY:
-        raise SourceError(
-            f"{path} has {size:,} bytes; a .json file is read whole, up to {LARGEST_ARRAY:,}. "
-            "Make it a .jsonl file, with an object in each line."
-        )
-    with _opened(path) as file:
-        text = "".join(_Feed(str(path), file))
-    if not text or text.isspace():
-        raise SourceError(f"{path} is empty.")
+    row = orjson.loads(line)
+    if shape.keeps_numbers and LONG_NUMBER.search(line if isinstance(line, bytes) else line.encode()):
+        row = json.loads(line)
     try:
-        rows = json.loads(text, **_AS_SPELLED)
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"{path} is not JSON: {error}.") from None
-    if not isinstance(rows, list):
-        raise SourceError(f"{path} has to hold an array of objects or texts; it holds one {type(rows).__name__}.")
-    return Listed(str(path), [_spelled(row, column, f"Item {at} of {path}") for at, row in enumerate(rows)])
+        return shape.of(row)
+    except NumberFound:
+        return shape.of(json.loads(line, **AS_SPELLED))
 
 
-_AS_SPELLED: dict[str, Any] = {"parse_int": str, "parse_float": str, "parse_constant": str}
-
-
-def _value(row: Any, column: str, place: str) -> Any:
-    if isinstance(row, str):
-        return row
-    if not isinstance(row, dict):
-        raise SourceError(f"{place} is not an object but a {type(row).__name__}.")
-    if column not in row:
-        raise SourceError(f"{place} has no {column!r}. {did_you_mean(column, row)}")
-    return row[column]
-
-
-def _spelled(row: Any, column: str, place: str) -> str:
-    """The text of a row whose numbers were left as they are spelled; null is an empty text."""
-    value = _value(row, column, place)
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if not isinstance(value, str):
-        kind = "an array" if isinstance(value, list) else "an object"
-        raise SourceError(f"{place} has {kind} under {column!r}; a text is needed.")
-    _require_encodable(value, place)
-    return value
-
-
-def _require_encodable(text: str, place: str) -> None:
+def with_numbers(shape: Shape[T], row: Any) -> T | None:
+    """What a row of a source becomes in which numbers have no spelling of their own."""
     try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise SourceError(
-            f"{place}: character {error.start} is half of a surrogate pair; no file can hold it."
-        ) from None
+        return shape.of(row)
+    except NumberFound:
+        return shape.of(spelled(row))
 
 
-class _Feed(Iterable[str]):
-    """The lines of a file as text, with their ends, and how far it has been read.
-
-    Lines end at a line feed and nowhere else.
-
-    Attributes:
-        offset: the byte behind the last line given.
-        line: the number of the last line given, from 1; 0 before the first.
-    """
-
-    def __init__(self, name: str, file: BinaryIO) -> None:
-        self._name = name
-        self._file = file
-        self.offset = file.tell()
-        self.line = 0
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        raw = self._file.readline()
-        if not raw:
-            raise StopIteration
-        start, self.offset, self.line = self.offset, self.offset + len(raw), self.line + 1
-        try:
-            return raw.decode()
-        except UnicodeDecodeError as error:
-            raise SourceError(
-                f"{self._name} is not UTF-8: byte 0x{raw[error.start]:02X} at {start + error.start}, in line "
-                f"{self.line}. Save it as UTF-8; if it is Windows-1252: iconv -f WINDOWS-1252 -t UTF-8."
-            ) from None
+def changed(name: str) -> SourceError:
+    """What to say of a source that is no longer what it was."""
+    return SourceError(f"{name} was changed while it was in use. Start again.")
 
 
-def _opened(path: Path, position: int = 0) -> BinaryIO:
-    """The file at a position; at its start, behind its byte order mark."""
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
-    try:
-        if position:
-            file.seek(position)
-            return file
-        mark = file.read(len(_BOM))
-        if mark.startswith(_WIDE_BOMS):
-            raise SourceError(f"{path} is not UTF-8 but UTF-16. Save it as UTF-8: iconv -f UTF-16 -t UTF-8.")
-        file.seek(len(_BOM) if mark == _BOM else 0)
-    except BaseException:
-        file.close()
-        raise
-    return file
-
-
-def _without_line_end(line: str) -> str:
-    return line[:-2] if line.endswith("\r\n") else line.removesuffix("\n")
+def _raise_fault(feed: Feed) -> None:
+    if feed.fault is not None:
+        fault, feed.fault = feed.fault, None
+        raise fault
