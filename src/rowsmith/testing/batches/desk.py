@@ -10,7 +10,7 @@ from aiohttp import web
 
 from rowsmith.testing.batches.script import Item
 from rowsmith.testing.batches.store import BatchStore
-from rowsmith.testing.calls import Call, Reply
+from rowsmith.testing.calls import NO_CALL, Call, Reply
 from rowsmith.testing.faults import Fault
 from rowsmith.testing.formats import WireFormat
 
@@ -19,7 +19,7 @@ AnswerItem = Callable[[WireFormat, str, Item, Mapping[str, str], Fault | None], 
 """The call that an item would have been, from its format, path and the headers of its batch; and its reply."""
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818  # a reply, not an error
     """A request that is answered with an error in the format's own words.
 
     Args:
@@ -41,7 +41,7 @@ class Desk:
         store: the batches.
         turned_away: the reply to a request with a wrong key, or None, from the key.
         answer: answers items.
-        send: sends a reply that is an error, or resets the connection.
+        reset: ends a connection without a reply.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Desk:
             reply = self._turned_away(wire.key(headers))
             script = self.store.script
             fault = script.requests(operation, number) if script.requests else None
-            changed = fault.change(_CALL, Reply()) if fault else Reply()
+            changed = fault.change(NO_CALL, Reply()) if fault else Reply()
             if reply is None and fault is not None and not changed.cut:
                 reply = changed
             if reply is not None:
@@ -94,20 +94,8 @@ class Desk:
 
 def _error(wire: WireFormat, reply: Reply) -> web.Response:
     body = reply.raw if reply.raw is not None else orjson.dumps(wire.error(reply))
-    return web.Response(
-        status=reply.status, body=body, headers={"Content-Type": reply.content_type, **reply.headers}
-    )
+    return web.Response(status=reply.status, body=body, headers={"Content-Type": reply.content_type, **reply.headers})
 
 
 def _json(data: Mapping[str, Any]) -> web.Response:
     return web.Response(body=orjson.dumps(data), content_type="application/json")
-
-
-def _no_call() -> Call:
-    from rowsmith.testing.calls import Asked
-
-    return Call(number=0, format="", path="", body={}, headers={}, asked=Asked(model="", messages=()), key="")
-
-
-_CALL = _no_call()
-"""What a fault of a request about batches is shown: there is no call for an answer in it."""

@@ -141,7 +141,9 @@ def _requests(file: File) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     for number, text in enumerate(lines, start=1):
         line = orjson.loads(text)
         if set(line) != {"custom_id", "method", "url", "body"} or line["method"] != "POST" or line["url"] != _ENDPOINT:
-            raise Refused(400, f"Line {number} of the input file is not a request for {_ENDPOINT}.", "invalid_json_line")
+            raise Refused(
+                400, f"Line {number} of the input file is not a request for {_ENDPOINT}.", "invalid_json_line"
+            )
         if line["custom_id"] in seen:
             raise Refused(400, f"The custom_id of line {number} was used before.", "duplicate_custom_id")
         seen.add(line["custom_id"])

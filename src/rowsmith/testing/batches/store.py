@@ -186,9 +186,7 @@ class BatchStore:
             facts: what the endpoints keep of it.
         """
         number = len(self.batches)
-        items = [
-            self._item(number, place, id, path, body) for place, (id, path, body) in enumerate(requests)
-        ]
+        items = [self._item(number, place, *request) for place, request in enumerate(requests)]
         batch = Batch(number, f"batch_{number:06d}", service, name, items, answer, facts, time.time())
         self.batches[batch.id] = batch
         for item in items:

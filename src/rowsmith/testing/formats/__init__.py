@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from rowsmith.testing.calls import Asked, Call, Reply
+from rowsmith.testing.formats.anthropic import AnthropicMessages
+from rowsmith.testing.formats.gemini import GeminiContents
 from rowsmith.testing.formats.ollama import OllamaChat
 from rowsmith.testing.formats.openai import OpenAIChat
 
@@ -19,14 +21,17 @@ class WireFormat(Protocol):
 
     @property
     def paths(self) -> Sequence[str]:
-        """Where calls are posted to."""
+        """Where calls are posted to; what varies stands in braces, as aiohttp has it."""
 
     @property
     def listing(self) -> str:
-        """Where the models are listed."""
+        """Where the models are listed; empty where they are not."""
 
     def read(self, body: Mapping[str, Any]) -> Asked:
         """What a body asks for.
+
+        Args:
+            body: decoded, with what varies in the path as further fields.
 
         Raises:
             ValueError: the body is not in this format; the text says what is wrong.
@@ -45,6 +50,14 @@ class WireFormat(Protocol):
         """The body of the list of models."""
 
 
-FORMATS: tuple[WireFormat, ...] = (OpenAIChat(), OllamaChat())
+@runtime_checkable
+class OwnHeaders(Protocol):
+    """A wire format whose replies name their headers otherwise than OpenAI's."""
 
-__all__ = ["FORMATS", "WireFormat"]
+    def headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """The headers of a reply, from those that OpenAI's would have."""
+
+
+FORMATS: tuple[WireFormat, ...] = (OpenAIChat(), AnthropicMessages(), GeminiContents(), OllamaChat())
+
+__all__ = ["FORMATS", "OwnHeaders", "WireFormat"]
