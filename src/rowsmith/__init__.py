@@ -9,9 +9,20 @@ from rowsmith.logs import show_errors_when_alone as _show_errors_when_alone
 
 TYPE_CHECKING = False  # type checkers take it for true, whatever stands here; it saves loading `typing`
 if TYPE_CHECKING:
+    from rowsmith.data.dataset import Dataset
     from rowsmith.datasets.classification import ClassificationDataset
+    from rowsmith.datasets.generic import GenericPipelineDataset
+    from rowsmith.datasets.labels import LabelsDataset
     from rowsmith.datasets.mcq import MCQDataset
+    from rowsmith.datasets.preference import PreferenceDataset
+    from rowsmith.datasets.qa import QADataset
+    from rowsmith.datasets.raw import RawDataset
     from rowsmith.datasets.regression import RegressionDataset
+    from rowsmith.datasets.task import TaskDataset
+    from rowsmith.datasets.token_labels import TokenLabelsDataset
+    from rowsmith.datasets.ultrachat import UltrachatDataset
+    from rowsmith.engine.events import RunEvent
+    from rowsmith.engine.tracing import OpenTelemetry
     from rowsmith.errors import (
         AnswerError,
         AuthenticationError,
@@ -19,6 +30,7 @@ if TYPE_CHECKING:
         ConfigChangedError,
         ConfigError,
         ConnectionFailedError,
+        HubError,
         LedgerError,
         MalformedReplyError,
         MissingDependencyError,
@@ -37,21 +49,38 @@ if TYPE_CHECKING:
         TemplateError,
     )
     from rowsmith.llm.provider import Provider
+    from rowsmith.llm.providers.anthropic import AnthropicProvider
+    from rowsmith.llm.providers.compatible import MistralProvider, OpenAICompatibleProvider, OpenRouterProvider
+    from rowsmith.llm.providers.gemini import GeminiProvider
+    from rowsmith.llm.providers.litellm import LiteLLMProvider
+    from rowsmith.llm.providers.llamacpp import LlamaCppProvider
     from rowsmith.llm.providers.offline import OfflineProvider
     from rowsmith.llm.providers.ollama import OllamaProvider
     from rowsmith.llm.providers.openai import OpenAIProvider
+    from rowsmith.llm.sharing import Fallback, Spread
     from rowsmith.llm.values import Completion, Message, Request, Usage
     from rowsmith.logs import configure_logger
     from rowsmith.prompts.expansion import PromptExpansionConfig
     from rowsmith.recipes.classification import ClassificationDatasetConfig
+    from rowsmith.recipes.generic import GenericPipelineDatasetConfig
+    from rowsmith.recipes.labels import LabelsDatasetConfig
     from rowsmith.recipes.mcq import MCQDatasetConfig
+    from rowsmith.recipes.preference import PreferenceDatasetConfig
+    from rowsmith.recipes.qa_config import QADatasetConfig
+    from rowsmith.recipes.raw import RawDatasetConfig
     from rowsmith.recipes.regression import RegressionDatasetConfig
+    from rowsmith.recipes.task import Task
+    from rowsmith.recipes.task_axes import Axis
+    from rowsmith.recipes.token_labels import TokenLabelsDatasetConfig
+    from rowsmith.recipes.ultrachat import UltrachatDatasetConfig
 
     __version__: str
 
 __all__ = [
     "AnswerError",
+    "AnthropicProvider",
     "AuthenticationError",
+    "Axis",
     "BadRequestError",
     "ClassificationDataset",
     "ClassificationDatasetConfig",
@@ -59,53 +88,110 @@ __all__ = [
     "ConfigChangedError",
     "ConfigError",
     "ConnectionFailedError",
+    "Dataset",
+    "Fallback",
+    "GeminiProvider",
+    "GenericPipelineDataset",
+    "GenericPipelineDatasetConfig",
+    "HubError",
+    "LabelsDataset",
+    "LabelsDatasetConfig",
     "LedgerError",
+    "LiteLLMProvider",
+    "LlamaCppProvider",
     "MCQDataset",
     "MCQDatasetConfig",
     "MalformedReplyError",
     "Message",
     "MissingDependencyError",
+    "MistralProvider",
     "ModelNotFoundError",
     "OfflineProvider",
     "OllamaProvider",
+    "OpenAICompatibleProvider",
     "OpenAIProvider",
+    "OpenRouterProvider",
+    "OpenTelemetry",
     "OutputChangedError",
+    "PreferenceDataset",
+    "PreferenceDatasetConfig",
     "PromptExpansionConfig",
     "Provider",
     "ProviderError",
     "ProviderTimeoutError",
+    "QADataset",
+    "QADatasetConfig",
     "QuotaError",
     "RateLimitError",
+    "RawDataset",
+    "RawDatasetConfig",
     "RegressionDataset",
     "RegressionDatasetConfig",
     "Request",
     "RowsmithError",
     "RunError",
+    "RunEvent",
     "RunLockedError",
     "ServiceError",
     "SourceError",
+    "Spread",
     "StorageError",
+    "Task",
+    "TaskDataset",
     "TemplateError",
+    "TokenLabelsDataset",
+    "TokenLabelsDatasetConfig",
+    "UltrachatDataset",
+    "UltrachatDatasetConfig",
     "Usage",
     "__version__",
     "configure_logger",
 ]
 
 _HOMES = {
+    "AnthropicProvider": "llm.providers.anthropic",
+    "Axis": "recipes.task_axes",
     "ClassificationDataset": "datasets.classification",
     "ClassificationDatasetConfig": "recipes.classification",
     "Completion": "llm.values",
+    "Dataset": "data.dataset",
+    "Fallback": "llm.sharing",
+    "GeminiProvider": "llm.providers.gemini",
+    "GenericPipelineDataset": "datasets.generic",
+    "GenericPipelineDatasetConfig": "recipes.generic",
+    "LabelsDataset": "datasets.labels",
+    "LabelsDatasetConfig": "recipes.labels",
+    "LiteLLMProvider": "llm.providers.litellm",
+    "LlamaCppProvider": "llm.providers.llamacpp",
     "MCQDataset": "datasets.mcq",
     "MCQDatasetConfig": "recipes.mcq",
     "Message": "llm.values",
+    "MistralProvider": "llm.providers.compatible",
     "OfflineProvider": "llm.providers.offline",
     "OllamaProvider": "llm.providers.ollama",
+    "OpenAICompatibleProvider": "llm.providers.compatible",
     "OpenAIProvider": "llm.providers.openai",
+    "OpenRouterProvider": "llm.providers.compatible",
+    "OpenTelemetry": "engine.tracing",
+    "PreferenceDataset": "datasets.preference",
+    "PreferenceDatasetConfig": "recipes.preference",
     "PromptExpansionConfig": "prompts.expansion",
     "Provider": "llm.provider",
+    "QADataset": "datasets.qa",
+    "QADatasetConfig": "recipes.qa_config",
+    "RawDataset": "datasets.raw",
+    "RawDatasetConfig": "recipes.raw",
     "RegressionDataset": "datasets.regression",
     "RegressionDatasetConfig": "recipes.regression",
     "Request": "llm.values",
+    "RunEvent": "engine.events",
+    "Spread": "llm.sharing",
+    "Task": "recipes.task",
+    "TaskDataset": "datasets.task",
+    "TokenLabelsDataset": "datasets.token_labels",
+    "TokenLabelsDatasetConfig": "recipes.token_labels",
+    "UltrachatDataset": "datasets.ultrachat",
+    "UltrachatDatasetConfig": "recipes.ultrachat",
     "Usage": "llm.values",
     "configure_logger": "logs",
 }

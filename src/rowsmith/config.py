@@ -17,7 +17,8 @@ _HIDDEN = "not shown"
 _SECRET_NAME = re.compile(r"(?:^|[_-])(?:key|token|credentials?|authorization|cookie)$|secret|passw", re.IGNORECASE)
 # The forms of keys that services give out, and a password in an address: wherever one turns up, it is not shown.
 _SECRET_VALUE = re.compile(
-    r"\b(?:sk|pk|rk|hf|gsk|xai|ghp|pplx|csk|fw|nvapi|tgp)[-_][\w-]{8,}|\bAIza[\w-]{20,}|(?<=://)[^/\s@]+:[^/\s@]+(?=@)"
+    r"\b(?:sk|pk|rk|gsk|xai|ghp|pplx|csk|fw|nvapi|tgp)[-_][\w-]{8,}|\bhf_[^\W_]{12,}|\bAIza[\w-]{20,}"
+    r"|(?<=://)[^/\s@]+:[^/\s@]+(?=@)"
     r"|(?i:bearer)\s+\S+"
 )
 _OTHER_WORDS = {
@@ -79,6 +80,11 @@ class Config(BaseModel):
             super().__delattr__(name)
         except ValidationError as error:
             _fail(type(self), error)
+
+
+def without_secrets(text: str) -> str:
+    """The text without what looks like a key, or like a password in an address."""
+    return _SECRET_VALUE.sub(_HIDDEN, text)
 
 
 def shown(value: Any) -> str:

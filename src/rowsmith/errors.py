@@ -15,6 +15,7 @@ RowsmithError
 │   ├── ConnectionFailedError   no connection, or it broke; retried
 │   ├── ProviderTimeoutError    no answer in time; retried
 │   └── MalformedReplyError     a reply that is not in the service's own format; retried
+├── HubError                    the Hugging Face Hub refused what was to be put there, or could not be reached
 ├── AnswerError                 a model answered, but not usably; carries the outcome and the raw answer
 └── RunError                    a run cannot start, go on or be read
     ├── RunLockedError          another process is writing this run
@@ -167,6 +168,18 @@ class MalformedReplyError(ProviderError):
     """A reply came with status 200 but not in the service's own format (a proxy's page, a cut body)."""
 
     retryable = True
+
+
+class HubError(RowsmithError):
+    """The Hugging Face Hub refused what was to be put there, or could not be reached; it is as it was.
+
+    Attributes:
+        status: the HTTP status, or None where no reply came.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        self.status = status
+        super().__init__(message)
 
 
 class AnswerError(RowsmithError):

@@ -32,6 +32,17 @@ def lookup(name: str, environ: Mapping[str, str] | None = None) -> str | None:
     return os.environ.get(name, "").strip() or read_env_file(Path(".env")).get(name, "").strip() or None
 
 
+def source_of(name: str) -> str | None:
+    """Where `lookup` has a variable's value from: `environment` or `.env`; None where it is not set or empty.
+
+    Raises:
+        ConfigError: the `.env` file of the current folder had to be read and cannot be.
+    """
+    if os.environ.get(name, "").strip():
+        return "environment"
+    return ".env" if lookup(name) else None
+
+
 def read_env_file(path: Path) -> dict[str, str]:
     r"""The variables of a `.env` file; none where there is no such file.
 

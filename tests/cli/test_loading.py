@@ -13,6 +13,9 @@ from rowsmith.errors import ConfigError, SourceError, TemplateError
 
 from .conftest import CLASSIFICATION
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+"""A file for each kind, of its name."""
+
 
 def write(text: str, path: str = "job.yaml") -> Path:
     file = Path(path)
@@ -22,13 +25,8 @@ def write(text: str, path: str = "job.yaml") -> Path:
 
 
 def test_every_kind_is_loaded_by_its_name() -> None:
-    write("A document that is long enough for the reader of documents. " * 3, "documents.txt")
-    fields = {
-        "classification": CLASSIFICATION,
-        "mcq": "dataset: mcq\noutput_file: q.jsonl\nlocal_file_path: documents.txt",
-    }
     for name in KINDS:
-        job = load_job(write(fields[name]))
+        job = load_job(EXAMPLES / f"{name}.yaml", Overrides(output=Path(f"{name}.jsonl")))
         assert type(job.dataset).recipe.name == name
 
 

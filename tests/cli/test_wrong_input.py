@@ -14,7 +14,7 @@ OFFLINE = ("--llm", "offline")
     [
         ("", "job.yaml is empty: begin with `dataset: classification`"),
         ("- a\n", "job.yaml:1:1: a run is described by a mapping"),
-        ("classes: []\n", "job.yaml: `dataset:` is missing. It names the kind: classification, mcq"),
+        ("classes: []\n", "job.yaml: `dataset:` is missing. It names the kind: classification, "),
         (
             "dataset: clasification\n",
             "job.yaml:1:10: there is no dataset 'clasification'. Did you mean 'classification'?",
@@ -34,7 +34,7 @@ OFFLINE = ("--llm", "offline")
         (CLASSIFICATION + "prompts:\n  - {label_name} x\n", "job.yaml:9:18 is not YAML:"),
         (CLASSIFICATION.replace("languages", "\tlanguages"), "Indent with blanks: YAML takes no tabs."),
         (CLASSIFICATION + "seed: soon\n", "a valid integer"),
-        (CLASSIFICATION + "spread: maybe\n", "job.yaml: spread must be true or false, got 'maybe'"),
+        (CLASSIFICATION + "spread: maybe\n", "spread must be true or false, or a list of weights, got 'maybe'"),
         (CLASSIFICATION + "max_concurrency: many\n", "max_concurrency must be a number of requests, got 'many'"),
         (CLASSIFICATION.replace("output_file: rows.jsonl\n", ""), "write `output_file: job.jsonl`, or --output"),
         (CLASSIFICATION.replace("name: negative", "name: positive"), "'positive' stands twice"),

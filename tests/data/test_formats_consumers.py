@@ -17,8 +17,9 @@ from .test_formats import CHAT, CLASSIFIED, MCQ, PREFERENCE, QA, TAGGED, UNANSWE
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Load an export with Hugging Face's own loader."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     datasets = pytest.importorskip("datasets")
+    # Read from the environment once, when it is imported, which may have been long ago: it would count downloads.
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
 
     def load_one(path: Path, **how: Any) -> Any:
         kind = {".jsonl": "json"}.get(path.suffix, path.suffix[1:])

@@ -6,6 +6,7 @@ import gzip
 import os
 import random
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -121,7 +122,9 @@ def test_any_place_of_a_gzip_file_is_read_again_after_states_were_given_up(
     path.write_bytes(gzip.compress(content[:300_000]) + gzip.compress(content[300_000:]) + bytes(512))
     with Inflated(path) as file:
         assert file.readall() == content
-        assert 2 <= len(file._states) <= 8
+        places = [state.at for state in file._states]
+        assert 4 <= len(places) <= 8
+        assert max(later - earlier for earlier, later in pairwise([*places, len(content)])) < len(content) / 3
         for _ in range(200):
             at = chance.randrange(len(content))
             assert file.seek(at) == at

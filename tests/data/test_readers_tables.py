@@ -90,7 +90,8 @@ def test_a_parquet_file_lacks_a_column_or_is_none(tmp_path: Path) -> None:
     assert "no rows" in message(parquet(tmp_path, {"text": []}, "c.parquet"))
 
 
-def test_a_parquet_file_of_large_texts_is_never_held_whole(tmp_path: Path) -> None:
+def test_a_parquet_file_of_large_texts_is_never_held_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "WHOLE_GROUP_BYTES", 1 << 20)
     arrow = pytest.importorskip("pyarrow")
     path = parquet(tmp_path, {"text": [f"{n} " + "x" * 10_000 for n in range(6_000)]}, compression="none")
     pool = arrow.default_memory_pool()

@@ -49,9 +49,17 @@ def test_a_permutation_of_a_billion_costs_nothing() -> None:
     assert len({shuffle[index] for index in range(0, 10**9, 10**7)}) == 100
 
 
-@given(st.integers(1, 6), st.integers(1, 5), st.integers(0, 100))
-def test_dealing_gives_each_stratum_to_each_model_in_turn(stratum: int, hands: int, seed: int) -> None:
-    rows = 6 * hands
-    dealt = [deal(index, stratum, hands, seed) for index in range(rows * stratum)]
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 5), st.integers(0, 100))
+def test_dealing_gives_each_stratum_to_each_model_in_turn(labels: int, languages: int, hands: int, seed: int) -> None:
+    rows, stratum = 6 * hands, labels * languages
+    dealt = [deal(*divmod(index, stratum), labels, hands, seed) for index in range(rows * stratum)]
     for place in range(stratum):
         assert set(Counter(dealt[place::stratum]).values()) == {6}
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 9))
+def test_along_one_row_seats_are_even_and_each_label_meets_all_of_them(labels: int, hands: int, seed: int) -> None:
+    row = [deal(0, place, labels, hands, seed) for place in range(labels * hands)]
+    assert set(Counter(row).values()) == {labels}
+    for label in range(labels):
+        assert len(set(row[label::labels])) == hands

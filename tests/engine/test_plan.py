@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rowsmith import OfflineProvider, Spread
 from rowsmith.engine.axes import Axis, Variations, identity
+from rowsmith.engine.models import Models
 from rowsmith.engine.plan import Plan, Rows
 from rowsmith.errors import ConfigError
 
@@ -95,12 +97,57 @@ def test_asking_for_more_samples_than_there_are_is_refused_with_both_numbers() -
         Plan(axes_of([2, 3]), Rows(per_cell=1), sample=7)
 
 
-def test_dealing_keeps_the_number_of_prompts_and_spreads_each_label_over_the_models() -> None:
-    axes = [Axis("variation", list(range(12))), Axis("label", ["a", "b"], stratum=True)]
-    plan = Plan(axes, Rows(per_cell=1), models=[b"x", b"y"], dealt=True)
-    pairs = Counter((cell.values["label"], cell.model) for cell in map(plan.cell, range(len(plan))))
-    assert len(plan) == 24
-    assert set(pairs.values()) == {6}
+def dealt(plan: Plan, spread: Spread) -> Counter[tuple[str, str, str]]:
+    """How many cells of each label and language are dealt to each model."""
+    models = Models([spread])
+    cells = [plan.cell(number) for number in range(len(plan))]
+    return Counter(
+        (cell.values["label"], cell.values["language"], models.owner(cell, seed=3).model_id) for cell in cells
+    )
+
+
+def strata(outer: int) -> list[Axis]:
+    return [
+        Axis("document", [f"document {number}" for number in range(outer)]),
+        Axis("language", list("wxyz"), stratum=True),
+        Axis("label", ["a", "b"], stratum=True),
+    ]
+
+
+WEIGHTED = Spread([OfflineProvider("offline-one"), OfflineProvider("offline-two")], weights=[3, 1])
+
+
+def test_dealing_gives_each_label_and_language_its_parts_exactly() -> None:
+    found = dealt(Plan(strata(8), Rows(per_cell=1)), WEIGHTED)
+    assert len(found) == 16
+    assert {count for (*_, model), count in found.items() if model == "offline-one"} == {6}
+    assert {count for (*_, model), count in found.items() if model == "offline-two"} == {2}
+
+
+def test_no_label_belongs_to_one_model_even_if_there_is_one_prompt_of_each_language() -> None:
+    found = dealt(Plan(strata(1), Rows(per_cell=1)), WEIGHTED)
+    by_label: Counter[tuple[str, str]] = Counter()
+    for (label, _, model), count in found.items():
+        by_label[label, model] += count
+    assert by_label == {
+        ("a", "offline-one"): 3,
+        ("a", "offline-two"): 1,
+        ("b", "offline-one"): 3,
+        ("b", "offline-two"): 1,
+    }
+
+
+@given(
+    st.integers(1, 9), st.integers(1, 300), st.sampled_from([None, "label"]), st.sampled_from([[1, 1], [3, 1], [2, 5]])
+)
+def test_whatever_the_target_every_model_has_its_share_to_a_block(
+    outer: int, target: int, per: str | None, weights: list[float]
+) -> None:
+    spread = Spread([OfflineProvider("offline-one"), OfflineProvider("offline-two")], weights=weights)
+    plan = Plan(strata(outer), Rows(per_cell=1, target=target, per=per))
+    first = sum(count for (*_, model), count in dealt(plan, spread).items() if model == "offline-one")
+    off = abs(first - len(plan) * spread.parts[0] / spread.seats)
+    assert off <= 2 * spread.seats
 
 
 @given(st.integers(1, 40))

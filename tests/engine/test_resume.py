@@ -102,7 +102,7 @@ def test_spread_over_the_models_is_refused_on_an_output_without(tmp_path: Path) 
     dataset(tmp_path).generate(models, options=QUICK)
     with pytest.raises(ConfigChangedError) as caught:
         dataset(tmp_path).generate(models, spread=True, options=QUICK)
-    assert caught.value.fields == ("spread",)
+    assert caught.value.fields == ("llms",)
 
 
 class Longer(BaseModel):

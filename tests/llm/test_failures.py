@@ -131,6 +131,8 @@ def test_a_body_of_the_usual_names_in_any_unusual_shape_becomes_an_error(status:
         (403, {"error": {"message": "Project has no access to it", "code": "model_not_found"}}, ModelNotFoundError),
         (400, {"error": {"message": "foo/bar is not a valid model ID", "code": 400}}, ModelNotFoundError),
         (404, {"error": "model 'gemma3:4b' not found"}, ModelNotFoundError),
+        (400, {"error": {"message": "Invalid model name passed in model=x.", "type": "None"}}, ModelNotFoundError),
+        (400, {"error": {"message": "No connected db.", "type": "no_db_connection"}}, AuthenticationError),
         (400, {"object": "error", "message": "The model `x` does not exist.", "code": 404}, ModelNotFoundError),
         (
             400,

@@ -6,7 +6,6 @@ What can be shown is that it takes whatever is sent, and that every answer is ac
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 from rowsmith import AnthropicProvider, ClassificationDataset, ClassificationDatasetConfig
-from rowsmith.errors import AuthenticationError, BadRequestError
+from rowsmith.errors import AuthenticationError, BadRequestError, ModelNotFoundError
 from rowsmith.llm.structured.output import ListOutput
 from rowsmith.llm.transport import Transport
 from rowsmith.llm.values import Finish, Message, Request, Rung
@@ -25,12 +24,6 @@ HELLO = Request((Message.system("Be brief."), Message.user("Hello.")))
 
 class Entry(BaseModel):
     text: str
-
-
-@pytest.fixture
-async def transport() -> AsyncIterator[Transport]:
-    async with Transport() as opened:
-        yield opened
 
 
 def model(server: LlamaServer, **settings: Any) -> AnthropicProvider:
@@ -85,6 +78,12 @@ async def test_too_long_a_prompt_befalls_one_request_only(llama_server: LlamaSer
     with pytest.raises(BadRequestError, match="context size") as caught:
         await llm.complete(llm.encode(Request((Message.user("x " * 20_000),))), transport)
     assert not caught.value.fatal
+
+
+async def test_an_address_that_is_no_root_is_told_with_a_hint(llama_server: LlamaServer, transport: Transport) -> None:
+    llm = AnthropicProvider(llama_server.model, api_base=f"{llama_server.root_url}/elsewhere")
+    with pytest.raises(ModelNotFoundError, match="`api_base` is a root"):
+        await llm.complete(llm.encode(HELLO), transport)
 
 
 async def test_the_key_goes_in_the_header_that_it_looks_for(tmp_path: Path, transport: Transport) -> None:

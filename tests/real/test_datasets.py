@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from pydantic import BaseModel, Field
 
 from rowsmith import (
+    Axis,
     ClassificationDataset,
     ClassificationDatasetConfig,
+    GenericPipelineDataset,
+    GenericPipelineDatasetConfig,
     MCQDataset,
     MCQDatasetConfig,
     OpenAIProvider,
     PromptExpansionConfig,
+    RawDataset,
+    RawDatasetConfig,
+    Task,
+    TaskDataset,
 )
 from rowsmith.engine.events import CallMade, Event
 from rowsmith.llm.values import Rung
@@ -121,3 +129,61 @@ def test_questions_and_then_wrong_answers_are_asked_of_documents(model: OpenAIPr
         assert len({answer.casefold().strip(" .!?") for answer in answers}) == 4
         assert row["source_document"] in documents.read_text()
         assert len(row["metadata"]["calls"]) == 2
+
+
+class Ticket(BaseModel):
+    text: str = Field(description="what the customer wrote", max_length=200)
+    urgency: Literal["low", "medium", "high"]
+    seats: int = Field(ge=1, le=500)
+
+
+def test_rows_of_a_task_are_valid_and_its_axis_is_written_first(model: OpenAIProvider, tmp_path: Path) -> None:
+    task = Task(
+        description="You write support tickets.",
+        output=Ticket,
+        axes=[
+            Axis("product", values=["billing", "login"], prompt="The ticket is about {value}."),
+            Axis.generated("persona", amount=3, prompt="Name {amount} kinds of customers."),
+        ],
+        num_samples_per_prompt=2,
+        max_rounds=10,
+    )
+    dataset = TaskDataset(task, tmp_path / "tickets.jsonl").generate(model)
+    assert dataset.report is not None
+    assert dataset.report.complete
+    assert {role for _, role in dataset.report.spend} == {"axis", "writer"}
+    personas = (tmp_path / "tickets.run" / "axes" / "persona.txt").read_text().splitlines()
+    assert len(set(personas)) == 3
+    groups = Counter(tuple(row["metadata"]["axes"].values()) for row in dataset)
+    assert groups == {(product, persona): 2 for product in ("billing", "login") for persona in personas}
+    for row in dataset:
+        Ticket.model_validate({name: row[name] for name in Ticket.model_fields})
+
+
+def test_rows_of_rows_have_the_fields_asked_for(model: OpenAIProvider, tmp_path: Path) -> None:
+    fields: Any = {"angry": "bool", "kind": {"choices": ["praise", "complaint"]}}
+    config = GenericPipelineDatasetConfig(
+        documents=[{"review": "It boils fast.", "stars": 3}, {"review": "It broke.", "stars": 1}],
+        input_columns=["review"],
+        forward_columns=["stars"],
+        output_columns=fields,
+        prompts=["Write {num_samples} judgement of this review: {review}"],
+        output_file=str(tmp_path / "rows.jsonl"),
+        max_rounds=10,
+    )
+    rows = GenericPipelineDataset(config).generate(model).to_list()
+    assert [(row["review"], row["stars"]) for row in rows] == [("It boils fast.", 3), ("It broke.", 1)]
+    assert all(isinstance(row["angry"], bool) and row["kind"] in ("praise", "complaint") for row in rows)
+
+
+def test_free_texts_are_balanced(model: OpenAIProvider, tmp_path: Path) -> None:
+    config = RawDatasetConfig(
+        document_types=["letter", "note"],
+        topics=["ports"],
+        seed_texts=["The harbour was quiet."],
+        num_samples_per_prompt=2,
+        output_file=str(tmp_path / "rows.jsonl"),
+        max_rounds=10,
+    )
+    rows = RawDataset(config).generate(model).to_list()
+    assert Counter(row["document_type"] for row in rows) == {"letter": 2, "note": 2}

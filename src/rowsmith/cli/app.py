@@ -6,15 +6,21 @@ from typing import Annotated
 
 import typer
 
+from rowsmith.cli.cancel import cancel
+from rowsmith.cli.check import check
 from rowsmith.cli.demo import demo
 from rowsmith.cli.estimate import estimate
+from rowsmith.cli.export import export
 from rowsmith.cli.guard import guarded
+from rowsmith.cli.providers import providers
+from rowsmith.cli.push import push
 from rowsmith.cli.resume import resume
 from rowsmith.cli.run import run
 from rowsmith.cli.sample import sample
+from rowsmith.cli.show import show
 from rowsmith.cli.status import status
 
-COMMANDS = (run, demo, estimate, sample, status, resume)
+COMMANDS = (run, demo, check, estimate, sample, status, resume, cancel, show, export, push, providers)
 
 
 def application() -> typer.Typer:
@@ -41,8 +47,9 @@ def rowsmith(
 ) -> None:
     """Text datasets made with language models: exact counts, nothing lost, nothing paid for twice.
 
-    Exit codes: 0 all rows are there; 1 an error; 2 something is wrong with what was asked; 3 rows lack; 130 and 143
-    interrupted (Ctrl-C, SIGTERM), with all that was made kept.
+    Exit codes: 0 all rows are there; 1 an error; 2 something is wrong with what was asked; 3 rows lack; 4 batches are
+    under way (come back with `rowsmith resume`); 130 and 143 interrupted (Ctrl-C, SIGTERM), with all that was made
+    kept.
     """
     del version
 

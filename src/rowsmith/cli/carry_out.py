@@ -6,13 +6,15 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
-from rowsmith.cli.guard import COMPLETE, SHORT
+from rowsmith.cli.guard import COMPLETE, SHORT, WAITING
 from rowsmith.cli.progress import shown
 from rowsmith.cli.summary import lacking, resume_command, summary
 from rowsmith.cli.tally import Tally
 from rowsmith.cli.terminal import is_terminal, painted, printable, say, show
+from rowsmith.cli.tracing import traces
 from rowsmith.datasets.base import How
 from rowsmith.datasets.loading import Job
 from rowsmith.engine.report import Report
@@ -22,12 +24,16 @@ from rowsmith.errors import RowsmithError
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def carry_out(job: Job, *, fresh: bool = False, quiet: bool = False) -> int:
+Begin = Callable[..., Coroutine[Any, Any, object]]
+
+
+def carry_out(job: Job, *, fresh: bool = False, no_wait: bool = False, quiet: bool = False) -> int:
     """Make the rows, show what happens, and say what came of it.
 
     Args:
         job: what to make; it names at least one model.
         fresh: delete what the output has, and start anew.
+        no_wait: in a batch run, end as soon as the next batches are handed in.
         quiet: print errors and what lacks only.
 
     Returns:
@@ -36,10 +42,45 @@ def carry_out(job: Job, *, fresh: bool = False, quiet: bool = False) -> int:
     Raises:
         RowsmithError: the run could not begin or go on; what had come of it is printed before.
     """
+    how: How = {**job.how, "fresh": fresh, "no_wait": no_wait}
+    report, stopped_by = _see_through(job, job.dataset.generate_async, how, quiet=quiet)
+    if report is None:
+        return 128 + stopped_by
+    if report.complete or not report.missing:
+        return COMPLETE
+    if report.ended == "waiting" and not stopped_by:
+        say(_kept(report, job))
+        return WAITING
+    if report.why or stopped_by:
+        say(f"Stopped: {printable(report.why)}. {_kept(report, job)}")
+    return 128 + stopped_by if stopped_by else SHORT
+
+
+def cancel_batches(job: Job, *, quiet: bool = False) -> int:
+    """End a run's batches early, keep what was answered, and say what came of it.
+
+    Args:
+        job: the run's.
+        quiet: print errors only.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        RowsmithError: a service cannot be asked.
+    """
+    report, stopped_by = _see_through(job, job.dataset.cancel_batches_async, job.how, quiet=quiet)
+    if report is not None:
+        say(_kept(report, job))
+    return 128 + stopped_by if stopped_by else COMPLETE
+
+
+def _see_through(job: Job, begin: Begin, how: How, *, quiet: bool) -> tuple[Report | None, int]:
+    """Run to the end, or to an orderly stop after a signal: the report, if it came so far, and the signal, or 0."""
     tally = Tally()
     try:
         with shown(tally, quiet=quiet):
-            stopped_by = asyncio.run(_supervised(job, tally, fresh=fresh))
+            stopped_by = asyncio.run(_supervised(job, tally, begin, how))
     except RowsmithError as error:
         if tally.report is not None:
             _conclude(tally.report, job, quiet=quiet)
@@ -48,19 +89,14 @@ def carry_out(job: Job, *, fresh: bool = False, quiet: bool = False) -> int:
     report = tally.report
     if report is None:
         say("Stopped before the run began; no model was asked.")
-        return 128 + stopped_by
-    _conclude(report, job, quiet=quiet)
-    if report.complete or not report.missing:
-        return COMPLETE
-    if report.why or stopped_by:
-        say(f"Stopped: {printable(report.why)}. {_kept(report, job)}")
-    return 128 + stopped_by if stopped_by else SHORT
+    else:
+        _conclude(report, job, quiet=quiet)
+    return report, stopped_by
 
 
-async def _supervised(job: Job, tally: Tally, *, fresh: bool) -> int:
+async def _supervised(job: Job, tally: Tally, begin: Begin, how: How) -> int:
     """Run to the end, or to an orderly stop after a signal: the signal's number, or 0."""
-    how: How = {**job.how, "fresh": fresh, "listeners": [tally]}
-    work = asyncio.create_task(job.dataset.generate_async(job.llms, **how))
+    work = asyncio.create_task(begin(job.llms or None, **{**how, "listeners": [tally, *traces(job)]}))
     stopper = _Stopper(work, tally)
     listen(stopper)
     try:
@@ -90,7 +126,9 @@ class _Stopper:
         if self._times == 1:
             again = "Ctrl-C again stops at once." if number == signal.SIGINT else "A second signal stops at once."
             cells = len(self._tally.under_way)
-            say(f"Stopping: no new calls; waiting for what is in flight ({cells:,} under way). {again}")
+            held = f"waiting for what is in flight ({cells:,} under way)"
+            going_on = "what was handed in goes on at the service" if self._tally.batches else held
+            say(f"Stopping: no new calls; {going_on}. {again}")
         elif self._times == 2:
             say("Stopping at once.")
         else:
@@ -124,4 +162,8 @@ def _kept(report: Report, job: Job) -> str:
     """That nothing is lost, and how to go on."""
     output = job.dataset.config.output_file
     command = resume_command(output) if not job.withheld else f"the same command (keys in {job.file} are not stored)"
-    return f"{count(report.rows, 'row')} made so far, and kept. Go on with: {command}"
+    waits = ""
+    if report.batches:
+        batches, calls = count(report.batches, "batch", "batches"), count(report.in_batches, "request")
+        waits = f" {batches} with {calls} {'goes' if report.batches == 1 else 'go'} on at the service; come back later."
+    return f"{count(report.rows, 'row')} made so far, and kept.{waits} Go on with: {command}"

@@ -11,7 +11,7 @@ import typer
 from rowsmith.cli.options import Debug, Quiet
 
 if TYPE_CHECKING:
-    from rowsmith.datasets.base import Dataset
+    from rowsmith.datasets.base import GeneratedDataset
 
 FILE = "demo.yaml"
 LONGEST = 150
@@ -65,7 +65,7 @@ def _file_in(folder: Path | None) -> Path:
     return file
 
 
-def _show_rows(dataset: Dataset[Any]) -> None:
+def _show_rows(dataset: GeneratedDataset[Any]) -> None:
     """One row for each label and language, as a table on stdout."""
     import sys
 

@@ -60,9 +60,9 @@ def estimate(
             how={"spread": spread, "max_concurrency": max_concurrency},
         ),
     )
-    if not job.llms:
+    if not job.names_models:
         raise no_model_named(str(file))
-    found = job.dataset.estimate(job.llms, sample, **job.how)
+    found = job.dataset.estimate(job.llms or None, sample, **job.how)
     for line in lines(found, near(job.dataset.config.output_file)):
         show(line)
     say(basis(found))

@@ -16,6 +16,7 @@ COMPLETE = 0
 FAILED = 1
 MISUSED = 2
 SHORT = 3
+WAITING = 4
 INTERRUPTED = 130
 """128 and the number of SIGINT, as shells count; for SIGTERM it is 143."""
 

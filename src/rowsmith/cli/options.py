@@ -10,7 +10,7 @@ import typer
 JobFile = Annotated[Path, typer.Argument(metavar="FILE.yaml", help="What to make; see the examples.")]
 Llm = Annotated[
     list[str] | None,
-    typer.Option("--llm", metavar="MODEL", help="provider/model instead of the file's llms; may be repeated."),
+    typer.Option("--llm", metavar="MODEL", help="provider/model instead of all that the file names; repeatable."),
 ]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="PATH", help="The rows file, instead of output_file.")
@@ -38,6 +38,17 @@ MaxRequests = Annotated[
 ]
 MaxTokens = Annotated[
     int | None, typer.Option("--max-tokens", min=0, metavar="N", help="Stop before more tokens have been used.")
+]
+Batch = Annotated[
+    bool,
+    typer.Option("--batch", help="Ask through the services' batch endpoints: half the price, within hours."),
+]
+NoWait = Annotated[
+    bool,
+    typer.Option("--no-wait", help="With batches: end as soon as the next are handed in; come back with resume."),
+]
+Trace = Annotated[
+    bool, typer.Option("--trace", help="Trace run, cells and calls with OpenTelemetry, as its OTEL_* variables say.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; errors and what lacks only.")]
 LogFile = Annotated[

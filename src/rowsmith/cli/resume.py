@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rowsmith.cli.options import (
+    Batch,
     Debug,
     LogFile,
     LogLevel,
@@ -10,6 +11,7 @@ from rowsmith.cli.options import (
     MaxCost,
     MaxRequests,
     MaxTokens,
+    NoWait,
     Quiet,
     set_up_log,
 )
@@ -22,6 +24,8 @@ def resume(
     max_cost: MaxCost = None,
     max_requests: MaxRequests = None,
     max_tokens: MaxTokens = None,
+    batch: Batch = False,
+    no_wait: NoWait = False,
     quiet: Quiet = False,
     log_file: LogFile = None,
     log_level: LogLevel = None,
@@ -53,5 +57,6 @@ def resume(
         "max_cost": max_cost,
         "max_requests": max_requests,
         "max_tokens": max_tokens,
+        "batch": batch,
     }
-    return carry_out(stored_job(state.source, paths.rows, how), quiet=quiet)
+    return carry_out(stored_job(state.source, paths.rows, how), no_wait=no_wait, quiet=quiet)

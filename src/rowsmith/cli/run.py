@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rowsmith.cli.options import (
+    Batch,
     Debug,
     Fresh,
     JobFile,
@@ -13,10 +14,12 @@ from rowsmith.cli.options import (
     MaxCost,
     MaxRequests,
     MaxTokens,
+    NoWait,
     Output,
     Quiet,
     Settings,
     Spread,
+    Trace,
     set_up_log,
 )
 
@@ -32,6 +35,9 @@ def run(
     max_cost: MaxCost = None,
     max_requests: MaxRequests = None,
     max_tokens: MaxTokens = None,
+    batch: Batch = False,
+    no_wait: NoWait = False,
+    trace: Trace = False,
     quiet: Quiet = False,
     log_file: LogFile = None,
     log_level: LogLevel = None,
@@ -54,17 +60,19 @@ def run(
             settings=settings or (),
             llms=llm or (),
             output=output,
+            trace=trace,
             how={
                 "spread": spread,
                 "max_concurrency": max_concurrency,
                 "max_cost": max_cost,
                 "max_requests": max_requests,
                 "max_tokens": max_tokens,
+                "batch": batch,
             },
         ),
     )
-    if not job.llms:
+    if not job.names_models:
         from rowsmith.cli.models import no_model_named
 
         raise no_model_named(str(file))
-    return carry_out(job, fresh=fresh, quiet=quiet)
+    return carry_out(job, fresh=fresh, no_wait=no_wait, quiet=quiet)

@@ -77,9 +77,9 @@ def sample(
             },
         ),
     )
-    if not job.llms:
+    if not job.names_models:
         raise no_model_named(str(file))
-    found = job.dataset.generate_sample(job.llms, rows, **job.how)
+    found = job.dataset.generate_sample(job.llms or None, rows, **job.how)
     draw(found)
     _conclude(found, job)
     return COMPLETE if len(found) >= found.expected else SHORT

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from rowsmith.engine.ledger import CellStatus, RunPaths
+from rowsmith.engine.ledger.batches import batches_in
 from rowsmith.engine.ledger.lock import holder_of
 from rowsmith.engine.ledger.reading import reading
+from rowsmith.engine.ledger.records import BatchRecord, Stage
 from rowsmith.engine.ledger.store import Store
 from rowsmith.engine.report import Lack, Spend
 from rowsmith.engine.statistics import lacks_of
@@ -30,6 +32,7 @@ class RunState:
         by_status: how many cells have each status; those not begun are in none.
         spend: all that was ever spent, by (model, role).
         lacks: what ended cells lack.
+        batches: all batches of the run.
         source: what the run can be gone on with; None if it was begun from Python.
     """
 
@@ -42,7 +45,13 @@ class RunState:
     by_status: Mapping[CellStatus, int]
     spend: Mapping[tuple[str, str], Spend]
     lacks: Sequence[Lack]
+    batches: Sequence[BatchRecord]
     source: Mapping[str, Any] | None
+
+    @property
+    def under_way(self) -> list[BatchRecord]:
+        """The batches that a service has, or may have."""
+        return [batch for batch in self.batches if batch.stage in (Stage.SUBMITTING, Stage.RUNNING)]
 
     @property
     def open_cells(self) -> int | None:
@@ -90,6 +99,7 @@ def look(paths: RunPaths) -> RunState:
         for _, model, role, *numbers in store.spend():
             spend.setdefault((model, role), Spend()).add(Spend(*numbers))
         lacks = _lacks(meta, store)
+        batches = batches_in(store.connection)
     expected = meta.get("expected")
     return RunState(
         paths=paths,
@@ -101,6 +111,7 @@ def look(paths: RunPaths) -> RunState:
         by_status=by_status,
         spend=spend,
         lacks=lacks,
+        batches=batches,
         source=json.loads(meta["source"]) if meta.get("source") else None,
     )
 

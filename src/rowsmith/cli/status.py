@@ -10,7 +10,10 @@ import typer
 from rowsmith.cli.options import Debug
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rowsmith.cli.state import RunState
+    from rowsmith.engine.ledger.records import BatchRecord
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The rows file, or the .run folder beside it.")]
 
@@ -47,6 +50,7 @@ def lines(run: RunState) -> list[str]:
     found = [f"{painted(near(run.paths.rows), 'bold', sys.stdout)}: {printable(state)}"]
     found += [f"  {name:<9}{fact}" for name, fact in facts]
     found += by_model(run.spend)
+    found += _batches(run.under_way)
     found += lacking(run.lacks)
     if run.paths.rejected.exists() and run.paths.rejected.stat().st_size:
         found += ["", f"What was refused stands in {near(run.paths.rejected)}."]
@@ -54,6 +58,25 @@ def lines(run: RunState) -> list[str]:
         how = resume_command(run.paths.rows) if run.source else "the Python script that began it, run again"
         found += ["", f"Go on with: {how}"]
     return found
+
+
+def _batches(batches: Sequence[BatchRecord]) -> list[str]:
+    """A table of the batches that are under way."""
+    import time
+
+    from rowsmith.cli.terminal import columns, line
+    from rowsmith.engine.wording import count
+
+    if not batches:
+        return []
+    rows = [["batch", "model", "requests", "answered", "failed", "since"]]
+    for batch in batches:
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(batch.since))
+        numbers = [f"{number:,}" for number in (batch.items, batch.answered, batch.failed)]
+        rows.append([batch.id or "being handed in", line(batch.model), *numbers, since])
+    right = (False, False, True, True, True, False)
+    title = f"{count(len(batches), 'batch', 'batches')} under way, as the service said last:"
+    return ["", title, *(f"  {text}" for text in columns(rows, right))]
 
 
 def _cells(run: RunState) -> str:

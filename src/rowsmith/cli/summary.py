@@ -28,6 +28,9 @@ def summary(report: Report, output: str) -> list[str]:
         gates = ", ".join(f"{gate} {number:,}" for gate, number in report.rejected.most_common())
         rejected = near(RunPaths.of(output).rejected)
         facts.append(("rejected", f"{sum(report.rejected.values()):,} ({line(gates)}); see {rejected}"))
+    if report.skipped:
+        reasons = ", ".join(f"{line(reason)} {number:,}" for reason, number in report.skipped.most_common())
+        facts.append(("left out", f"{count(sum(report.skipped.values()), 'row')} of the source ({reasons})"))
     lines += [f"  {name:<9}{fact}" for name, fact in facts]
     lines += by_model(report.spend)
     lines += lacking(report.lacks)

@@ -9,8 +9,12 @@ from typing import Any
 
 from rowsmith.cli.terminal import line
 from rowsmith.engine.events import (
+    BatchEnded,
+    BatchProgress,
+    BatchSubmitted,
     CallMade,
     CellFinished,
+    CellParked,
     CellStarted,
     Event,
     Retry,
@@ -22,6 +26,7 @@ from rowsmith.engine.events import (
     Waiting,
 )
 from rowsmith.engine.report import Report
+from rowsmith.engine.wording import count
 
 WINDOW = 30.0
 """Seconds over which rates are taken."""
@@ -50,6 +55,12 @@ class Tally:
         """Calls whose price is known."""
         self.rejected = 0
         self.retries = 0
+        self.batches = 0
+        """Batches that a service has."""
+        self.in_batches = 0
+        """Requests in them."""
+        self.ended_in_batches = 0
+        """Of these, those that are known to have ended."""
         self._clock = clock
         self._held = ("", "", 0.0)
         self._samples: deque[tuple[float, int, int]] = deque()
@@ -63,13 +74,17 @@ class Tally:
             Retry: self._retry,
             Waiting: self._waiting,
             CellFinished: self._cell_finished,
+            CellParked: self._cell_parked,
+            BatchSubmitted: self._batch_submitted,
+            BatchProgress: self._batch_progress,
+            BatchEnded: self._batch_ended,
             RunFinished: self._run_finished,
         }
 
     def __call__(self, event: Event) -> None:
-        count = self._by_type.get(type(event))
-        if count is not None:
-            count(event)
+        take = self._by_type.get(type(event))
+        if take is not None:
+            take(event)
 
     # -- read by a display, in its own time ---------------------------------------------------------------------------
 
@@ -104,7 +119,12 @@ class Tally:
         """Why nothing goes on just now, as long as it holds; else empty."""
         what, why, until = self._held
         left = until - self._clock()
-        return line(f"{what} {left:.0f} s: {why}") if left > 0 else ""
+        if left > 0:
+            return line(f"{what} {left:.0f} s: {why}")
+        if not self.batches:
+            return ""
+        known = f", {self.ended_in_batches:,} of them ended" if self.ended_in_batches else ""
+        return f"{count(self.batches, 'batch', 'batches')} under way: {count(self.in_batches, 'request')}{known}"
 
     # -- one for each event -------------------------------------------------------------------------------------------
 
@@ -148,6 +168,22 @@ class Tally:
 
     def _cell_finished(self, event: CellFinished) -> None:
         self.under_way.discard(event.cell.number)
+
+    def _cell_parked(self, event: CellParked) -> None:
+        self.under_way.discard(event.cell.number)
+
+    def _batch_submitted(self, event: BatchSubmitted) -> None:
+        self.batches += 1
+        self.in_batches += event.calls
+
+    def _batch_progress(self, event: BatchProgress) -> None:
+        self.batches, self.in_batches = event.batches, event.calls
+        self.ended_in_batches = event.answered + event.failed
+
+    def _batch_ended(self, event: BatchEnded) -> None:
+        self.batches = max(0, self.batches - 1)
+        self.in_batches = max(0, self.in_batches - event.answered - event.failed)
+        self.ended_in_batches = max(0, self.ended_in_batches - event.answered - event.failed)
 
     def _run_finished(self, event: RunFinished) -> None:
         self.report = event.report

@@ -28,7 +28,12 @@ _SENTENCES = re.compile(
     """,
     re.VERBOSE,
 )
-_ENDS = {"paragraphs": _PARAGRAPHS, "sentences": _SENTENCES, "characters": re.compile(r"\s+")}
+_ENDS = {
+    "paragraphs": _PARAGRAPHS,
+    "sentences": _SENTENCES,
+    "characters": re.compile(r"\s+"),
+    "before blanks": re.compile(r"(?<=\S)(?=\s)"),  # where a word fits and the blanks behind it do not
+}
 _UNITS: tuple[By, ...] = ("paragraphs", "sentences", "characters")
 _LONGEST_ABBREVIATION = 8
 _ABBREVIATIONS = re.compile(r"(?:\b(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|vs|etc|e\.g|i\.e|z\.B|d\.h|bzw|ca|cf|al)\.\s+)\Z")
@@ -80,7 +85,8 @@ def chunks(
             f"chunk_size={chunk_size} and chunk_overlap={chunk_overlap}: the size must be at least 1, "
             "and the overlap at least 0 and less than the size"
         )
-    levels: list[_Level] = [*(_Units(text, unit) for unit in _UNITS[_UNITS.index(by) :]), _Signs(text)]
+    units = (*_UNITS[_UNITS.index(by) :], "before blanks")
+    levels: list[_Level] = [*(_Units(text, unit) for unit in units), _Signs(text)]
     start = end = number = 0
     while end < len(text):
         level, end = _end(levels, end, start + chunk_size)
@@ -116,7 +122,7 @@ def _end(levels: Sequence[_Level], behind: int, reach: int, *, first: bool = Fal
 class _Units:
     """The places behind each paragraph, sentence or word; the blanks between two belong to the first."""
 
-    def __init__(self, text: str, by: By) -> None:
+    def __init__(self, text: str, by: str) -> None:
         self._text = text
         self._by = by
 

@@ -22,7 +22,9 @@ from rowsmith.errors import ConfigError, MissingDependencyError, SourceError, di
 if TYPE_CHECKING:
     import os
 
+    from rowsmith.data.card import Origin
     from rowsmith.data.formats import Format
+    from rowsmith.data.hub import Uploaded
     from rowsmith.data.showing import Page
     from rowsmith.data.statistics import Statistics
 
@@ -209,6 +211,74 @@ class Readable(ABC):
 
         file = Path(path)
         return export({file: self.rows.lines}, format, columns=columns, force=force, options=options)[file]
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        token: str | None = None,
+        private: bool = True,
+        commit_message: str | None = None,
+        train_size: float | None = None,
+        seed: int | None = None,
+        shuffle: bool = True,
+        upload_card: bool = True,
+        *,
+        license: str | None = None,  # noqa: A002  # the field's name in a card
+        languages: Sequence[str] = (),
+        origin: Origin | None = None,
+        progress: Callable[[Uploaded], None] | None = None,
+    ) -> str:
+        """Put the rows on the Hugging Face Hub, in one commit; see `rowsmith.data.hub`.
+
+        What an earlier push put there is replaced. The address of the Hub is `HF_ENDPOINT`, where that is set.
+
+        Args:
+            repo_id: `owner/name`; made if it is not there.
+            token: of the Hub; if not given that of the environment variable HF_TOKEN, or of the Hub's own login.
+            private: only its owners may see it. An existing public repository is refused unless this is False.
+            commit_message: of the commit.
+            train_size: the share of the rows for `train`, such as 0.8; the rest is `test`. All are `train` if not
+                given.
+            seed: of the order in which rows are dealt out; 0 if not given.
+            shuffle: False leaves the rows in their order: the first ones are `train`.
+            upload_card: write the dataset's card, and the configuration that makes it again.
+            license: for the card, such as `cc-by-4.0`; not in it if not given.
+            languages: for the card, as codes such as `en`; not in it if not given.
+            origin: how the rows were made, for the card. A dataset that made them knows it.
+            progress: called after each file that was uploaded.
+
+        Returns:
+            the address of its page.
+
+        Raises:
+            MissingDependencyError: the extra `hub` is not installed.
+            ConfigError: there is no token, or the rows or the name cannot be pushed. Nothing was uploaded.
+            HubError: the Hub refuses, or cannot be reached. What it has is as it was.
+            StorageError: there is no room for a file on its way.
+        """
+        from rowsmith.data.hub import Push, push
+
+        if train_size is None:
+            parts = {"train": self.rows.lines}
+        else:
+            dealt = self.split(train=train_size, seed=seed or 0, shuffle=shuffle)
+            parts = {name: part.rows.lines for name, part in dealt.items()}
+        what = Push(
+            parts=parts,
+            token=token,
+            private=private,
+            message=commit_message,
+            upload_card=upload_card,
+            origin=origin or self._origin(),
+            license=license,
+            languages=languages,
+            progress=progress,
+        )
+        return push(repo_id, what)
+
+    def _origin(self) -> Origin | None:
+        """How the rows were made; None where nothing is known of it."""
+        return None
 
     def inspect(
         self,

@@ -4,47 +4,51 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, Unpack
 
-from rowsmith.data.rows import Row, Rows
+from rowsmith.data.dataset import Readable
+from rowsmith.data.rows import Rows
+from rowsmith.datasets.naming import Dealing, Llm, Llms, RoleLlms, count_of, models_of, roles_of
 from rowsmith.engine.estimate import Estimate
 from rowsmith.engine.events import Listener
-from rowsmith.engine.models import Models, full_name
 from rowsmith.engine.options import Options
 from rowsmith.engine.plan import Plan
+from rowsmith.engine.recipe import Recipe
 from rowsmith.engine.report import Report
 from rowsmith.engine.run import Run
 from rowsmith.engine.sampling import Sample, take_sample
-from rowsmith.errors import ConfigError
-from rowsmith.llm.provider import Provider
-from rowsmith.llm.registry import resolve
 from rowsmith.recipes.base import BaseRecipe, DatasetConfig
+
+if TYPE_CHECKING:
+    from rowsmith.engine.checkup import Checkup
 
 C = TypeVar("C", bound=DatasetConfig)
 T = TypeVar("T")
-Llm = str | Mapping[str, Any] | Provider
-Llms = Llm | Sequence[Llm]
+_SETTINGS = frozenset(field.name for field in fields(Options))
 
 
-class How(TypedDict, total=False):
-    """How a run is carried out: the arguments of `Dataset.generate` by name, each with its meaning there."""
+class How(RoleLlms, total=False):
+    """How a run is carried out: the arguments of `GeneratedDataset.generate` by name, each with its meaning there."""
 
-    spread: bool
+    spread: Dealing
+    roles: Mapping[str, Llm] | None
     max_concurrency: int | None
     max_cost: float | None
     max_requests: int | None
     max_tokens: int | None
     batch: bool
+    no_wait: bool
     fresh: bool
     options: Options | None
     listeners: Sequence[Listener]
     source: Mapping[str, Any] | None
 
 
-class Dataset(Generic[C]):
+class GeneratedDataset(Readable, Generic[C]):
     """A dataset of one kind: a configuration, and the rows that were made of it.
 
     Args:
@@ -58,48 +62,71 @@ class Dataset(Generic[C]):
         self._recipe = type(self).recipe(config)
         self.report: Report | None = None
         """What the last `generate` of this object came to; None before."""
+        self._indexed: tuple[object, Rows] | None = None
 
-    def get_num_expected_rows(self, llms: Llms = "offline", *, spread: bool = False) -> int:
+    def get_num_expected_rows(
+        self,
+        llms: Llms | None = None,
+        *,
+        spread: Dealing = False,
+        roles: Mapping[str, Llm] | None = None,
+        **role_llms: Unpack[RoleLlms],
+    ) -> int:
         """How many rows `generate` will make. No model is asked and no key is needed.
 
         Args:
-            llms: the models, as for `generate`; every prompt goes to every model, so rows multiply.
+            llms: the models, as for `generate`; every prompt goes to every model, so rows multiply. One if not given.
             spread: prompts are dealt out among the models instead, so rows do not multiply.
+            roles: as for `generate`; the models of roles do not multiply rows.
+            **role_llms: as for `generate`.
+
+        Raises:
+            ConfigError: `llms` is empty, `spread` does not fit it, or there is no such role.
         """
-        return self._plan(_listed(llms), spread=spread).total_rows
+        self._roles(roles, role_llms)
+        return self._plan(count_of(llms, spread=spread)).total_rows
 
     def generate(
         self,
         llms: Llms | None = None,
         *,
-        spread: bool = False,
+        spread: Dealing = False,
+        roles: Mapping[str, Llm] | None = None,
         max_concurrency: int | None = None,
         max_cost: float | None = None,
         max_requests: int | None = None,
         max_tokens: int | None = None,
         batch: bool = False,
+        no_wait: bool = False,
         fresh: bool = False,
         options: Options | None = None,
         listeners: Sequence[Listener] = (),
         source: Mapping[str, Any] | None = None,
+        **role_llms: Unpack[RoleLlms],
     ) -> Self:
         """Make the rows, or go on with what an earlier call began; returns the dataset itself.
 
         Works inside a running event loop too (a notebook): the work is then done in a thread with a loop of its own.
 
         Args:
-            llms: one model or several: `provider/model`, a provider, or a mapping of `model` and arguments.
-            spread: deal the prompts out among the models; otherwise every prompt goes to every model.
+            llms: one model or several: `provider/model`, a provider, a mapping of `model` and arguments, a `Fallback`
+                or a `Spread`. It may be left out where every role has a model of its own.
+            spread: deal the prompts out among the models, evenly or by weights such as `[3, 1]`: the same as
+                `llms=Spread(llms, weights)`. Otherwise every prompt goes to every model.
+            roles: models of single roles, such as `{"judge": "openai/gpt-5"}`, in place of `llms`.
             max_concurrency: requests in flight per model that are never passed; 256 if not given.
             max_cost: US dollars at which the run stops, what earlier calls of `generate` cost included.
             max_requests: requests at which it stops, those that fail and are sent again included.
             max_tokens: tokens at which it stops, of requests and answers together. The run stops before one of the
                 three is passed, and goes on when it is called with a higher one; see `rowsmith.engine.budget`.
             batch: ask through the services' batch endpoints: about half the price, within hours instead of seconds.
+            no_wait: with `batch`, return as soon as the next batches are handed in; `report.ended` is then `waiting`,
+                and the same call goes on when they have ended.
             fresh: delete what the output file has, and start anew.
             options: the rest of how the run is carried out.
             listeners: called with every event of the run.
             source: what `rowsmith resume` can make this run of again, kept in the ledger; JSON, and no keys.
+            **role_llms: models of single roles by the kind's own names, such as `judge_llm`.
 
         Raises:
             ConfigError: something is wrong with the models, or `max_cost` is given and a price is not known, before
@@ -110,15 +137,18 @@ class Dataset(Generic[C]):
         """
         how = How(
             spread=spread,
+            roles=roles,
             max_concurrency=max_concurrency,
             max_cost=max_cost,
             max_requests=max_requests,
             max_tokens=max_tokens,
             batch=batch,
+            no_wait=no_wait,
             fresh=fresh,
             options=options,
             listeners=listeners,
             source=source,
+            **role_llms,
         )
         return _run_sync(lambda: self.generate_async(llms, **how))
 
@@ -130,6 +160,27 @@ class Dataset(Generic[C]):
         run = await self._prepared(llms, how)
         self.report = run.report
         await run.execute()
+        return self
+
+    def cancel_batches(self, llms: Llms | None = None, **how: Unpack[How]) -> Self:
+        """Ask the services to end the batches of an earlier `generate(batch=True)`, and keep what was answered.
+
+        Waits until they have ended, which takes some minutes. `generate` goes on from there, in batches or without.
+
+        Args:
+            llms: as for `generate`.
+            **how: as for `generate`.
+
+        Raises:
+            ConfigError, RunError, ProviderError, KeyboardInterrupt: as `generate`.
+        """
+        return _run_sync(lambda: self.cancel_batches_async(llms, **how))
+
+    async def cancel_batches_async(self, llms: Llms | None = None, **how: Unpack[How]) -> Self:
+        """`cancel_batches` for callers with an event loop of their own; the same arguments and errors."""
+        run = await self._prepared(llms, {**how, "batch": True})
+        self.report = run.report
+        await run.cancel_batches()
         return self
 
     def generate_sample(self, llms: Llms | None = None, num_samples: int = 10, **how: Unpack[How]) -> Sample:
@@ -179,88 +230,89 @@ class Dataset(Generic[C]):
         run = await self._prepared(llms, how) if sample else self._run(llms, **how)
         return await run.estimate(sample)
 
+    def validate(self, llms: Llms | None = None, *, calls: bool = True, **how: Unpack[How]) -> Checkup:
+        """Look a run over before it is paid for: models, keys, output, disk, prices, and what it will take.
+
+        Every model is asked one tiny thing, some hundred tokens each. Nothing is written, and what is wrong is told in
+        the findings, not raised.
+
+        Args:
+            llms: as for `generate`.
+            calls: ask the models; otherwise nobody is asked anything.
+            **how: as for `generate`.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C.
+        """
+        return _run_sync(lambda: self.validate_async(llms, calls=calls, **how))
+
+    async def validate_async(self, llms: Llms | None = None, *, calls: bool = True, **how: Unpack[How]) -> Checkup:
+        """`validate` for callers with an event loop of their own."""
+        from rowsmith.datasets.checkup import check_up  # which needs this module
+
+        return await check_up(self, llms, how, calls=calls)
+
     @property
     def rows(self) -> Rows:
         """The rows in the output file, read from disk when they are asked for."""
-        return Rows(Path(self.config.output_file))
-
-    def to_list(self) -> list[Row]:
-        """All rows in memory."""
-        return list(self.rows)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[Row]:
-        return iter(self.rows)
-
-    def __bool__(self) -> bool:
-        """A dataset is a thing, also while it has no rows."""
-        return True
+        path = Path(self.config.output_file)
+        found = path.stat() if path.exists() else None
+        state = found and (found.st_ino, found.st_size, found.st_mtime_ns)
+        if self._indexed is None or self._indexed[0] != state:
+            self._indexed = (state, Rows(path))
+        return self._indexed[1]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.config.output_file!r})"
 
     async def _prepared(self, llms: Llms | None, how: How) -> Run:
         """The run, after what must be made before its plan is known: the values of an axis that a model writes."""
+        if self.config.remote:
+            await asyncio.to_thread(getattr, self._recipe, "axes")
         return self._run(llms, **how)
 
     def _run(
         self,
         llms: Llms | None,
         *,
-        spread: bool = False,
+        spread: Dealing = False,
+        roles: Mapping[str, Llm] | None = None,
         options: Options | None = None,
         listeners: Sequence[Listener] = (),
         source: Mapping[str, Any] | None = None,
-        **settings: Any,
+        recipe: Recipe | None = None,
+        **others: Any,
     ) -> Run:
-        if llms is None:
-            raise ConfigError(
-                "no model was named: write generate(llms='openai/gpt-5-mini'), another provider/model, or 'offline' "
-                "for a try without a model"
-            )
-        models = models_of(llms, spread=spread)
-        # What is given by name wins over the same in `options`; None and False give nothing.
-        given = {name: value for name, value in settings.items() if value is not None and value is not False}
-        options = (options or Options()).but(**given)
-        return Run(self._recipe, models, self.config.output_file, options, listeners, source=source)
+        named = self._roles(roles, {name: llm for name, llm in others.items() if name not in _SETTINGS})
+        models = models_of(self._recipe, llms, named, spread=spread)
+        options = options_of(options, others)
+        return Run(recipe or self._recipe, models, self.config.output_file, options, listeners, source=source)
 
-    def _plan(self, llms: Sequence[Llm], *, spread: bool) -> Plan:
+    def _roles(self, roles: Mapping[str, Llm] | None, arguments: Mapping[str, Any]) -> dict[str, Llm]:
+        known = How.__annotations__.keys() - RoleLlms.__annotations__.keys()
+        return roles_of(type(self).recipe, roles, arguments, known)
+
+    def _plan(self, models: int) -> Plan:
         recipe = self._recipe
         return Plan(
             recipe.axes,
             recipe.rows,
-            models=[str(number).encode() for number in range(len(llms))],
-            dealt=spread,
+            models=[str(number).encode() for number in range(models)],
             sample=recipe.sample,
             seed=recipe.seed,
         )
 
 
-def models_of(llms: Llms, roles: Mapping[str, Llm] | None = None, *, spread: bool = False) -> Models:
-    """The models that were named.
+def options_of(options: Options | None, named: Mapping[str, Any]) -> Options:
+    """How a run is carried out. What is given by name wins over the same in `options`; None and False give nothing.
 
     Raises:
-        ConfigError: none was, one is unknown, or one stands twice.
+        ConfigError: a value is out of its range.
     """
-    providers = [resolve(llm) for llm in _listed(llms)]
-    models = Models(providers, {role: resolve(llm) for role, llm in (roles or {}).items()}, dealt=spread)
-    identities = models.identities()
-    for number, identity in enumerate(identities):
-        if identity in identities[:number]:
-            raise ConfigError(
-                f"{full_name(providers[number])} stands twice in llms with the same settings; name each model once "
-                "(for more rows raise num_samples_per_prompt or target_rows)"
-            )
-    return models
-
-
-def _listed(llms: Llms) -> list[Llm]:
-    listed: list[Llm] = [llms] if isinstance(llms, str | Mapping) or not isinstance(llms, Sequence) else list(llms)
-    if not listed:
-        raise ConfigError("llms is an empty list: name at least one model, such as 'openai/gpt-5-mini' or 'offline'")
-    return listed
+    given = {
+        name: value for name, value in named.items() if name in _SETTINGS and value is not None and value is not False
+    }
+    return (options or Options()).but(**given)
 
 
 def _run_sync(work: Callable[[], Coroutine[Any, Any, T]]) -> T:

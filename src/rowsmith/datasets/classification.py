@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rowsmith.datasets.base import Dataset
+from rowsmith.datasets.base import GeneratedDataset
 from rowsmith.recipes.classification import Classification, ClassificationDatasetConfig
 
 
-class ClassificationDataset(Dataset[ClassificationDatasetConfig]):
+class ClassificationDataset(GeneratedDataset[ClassificationDatasetConfig]):
     """Texts with a label.
 
     A row has `id`, `text`, `label`, `language`, `model_id`, `label_source` (`synthetic`) and `metadata` (the provider,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rowsmith.datasets.base import Dataset
+from rowsmith.datasets.base import GeneratedDataset
 from rowsmith.recipes.labels import Labels, LabelsDatasetConfig
 
 
-class LabelsDataset(Dataset[LabelsDatasetConfig]):
+class LabelsDataset(GeneratedDataset[LabelsDatasetConfig]):
     """Given rows with labels added, one for each row of the source.
 
     A row has `id`, `text`, the forwarded columns, what each task adds under its name (a class, a list of classes, a

@@ -1,45 +1,51 @@
 """A run from one YAML file: the dataset, its models, and how it is carried out.
 
-The file has `dataset:` with the kind, the fields of that kind's configuration, and `llms`, `spread`, `max_concurrency`,
-`max_cost`, `max_requests` and `max_tokens` as `generate` takes them. Relative paths in it start at the file's own
-folder, so that the same file is the same run wherever the command is given; paths in overrides start at the current
-folder.
+The file has `dataset:` with the kind, the fields of that kind's configuration, and `llms`, `roles`, `spread`,
+`max_concurrency`, `max_cost`, `max_requests` and `max_tokens` as `generate` takes them; `trace: true` traces the run.
+Relative paths in it start at the file's own folder, so that the same file is the same run wherever the command is
+given; paths in overrides start at the current folder.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rowsmith.datasets.base import Dataset, How, Llm
+from rowsmith.datasets.base import GeneratedDataset, How
+from rowsmith.datasets.naming import Llm
+from rowsmith.datasets.yaml_paths import absolute, from_anywhere, start_at
 from rowsmith.datasets.yaml_tree import Fields, Items, Scalar, Tree, fitted_fields, plain, read
 from rowsmith.errors import ConfigError, did_you_mean
 from rowsmith.recipes.base import DatasetConfig
 
 KINDS: Mapping[str, str] = {
     "classification": "classification.ClassificationDataset",
+    "generic": "generic.GenericPipelineDataset",
+    "labels": "labels.LabelsDataset",
     "mcq": "mcq.MCQDataset",
+    "preference": "preference.PreferenceDataset",
+    "qa": "qa.QADataset",
+    "raw": "raw.RawDataset",
     "regression": "regression.RegressionDataset",
+    "task": "task.TaskDataset",
+    "token_labels": "token_labels.TokenLabelsDataset",
+    "ultrachat": "ultrachat.UltrachatDataset",
 }
 """Name in YAML → module and class in `rowsmith.datasets`; the configuration of the same name stands in `recipes`."""
 
-PATHS = ("output_file", "local_file_path")
-"""Configuration fields that are paths."""
-
 _HOW: Mapping[str, tuple[type, str]] = {
-    "spread": (bool, "true or false"),
     "max_concurrency": (int, "a number of requests"),
     "max_cost": (float, "a number of US dollars"),
     "max_requests": (int, "a number of requests"),
     "max_tokens": (int, "a number of tokens"),
+    "batch": (bool, "true or false"),
 }
 """Keys of how a run is carried out: their types, and the types in words."""
-_RUN_KEYS = ("dataset", "llms", *_HOW)
+_RUN_KEYS = ("dataset", "llms", "roles", "spread", "trace", *_HOW)
 _COMMAND_LINE = {"fresh": "--fresh", "output": "--output or `output_file`", "llm": "`llms`"}
 _SECRET = re.compile(
     r"(api|access|auth)[_-]?(key|token)|authorization|password|secret|bearer|^(key|token|extra_headers)$", re.IGNORECASE
@@ -52,14 +58,16 @@ class Overrides:
 
     Attributes:
         settings: `key=value` texts: dotted keys (`classes.0.name`), YAML values.
-        llms: models instead of the file's; one that begins with `{` is a YAML mapping.
+        llms: models instead of all that the file names, those of roles too; one that begins with `{` is a YAML mapping.
         output: the rows file.
+        trace: make the run's traces.
         how: how the run is carried out; None and False leave it to the file.
     """
 
     settings: Sequence[str] = ()
     llms: Sequence[str] = ()
     output: Path | None = None
+    trace: bool = False
     how: How = field(default_factory=How)
 
 
@@ -72,13 +80,20 @@ class Job:
         llms: the models; empty where none was named.
         how: how the run is carried out, with `source`: what this was made of, without the models' keys.
             `stored_job` makes the same of it.
+        trace: the run's traces are to be made.
         file: the YAML file, for messages.
     """
 
-    dataset: Dataset[Any]
+    dataset: GeneratedDataset[Any]
     llms: Sequence[Llm] = field(default=(), repr=False)
     how: How
+    trace: bool = False
     file: str = ""
+
+    @property
+    def names_models(self) -> bool:
+        """Whether any model was named."""
+        return bool(self.llms or self.how.get("roles"))
 
     @property
     def withheld(self) -> Sequence[str]:
@@ -104,15 +119,17 @@ def load_job(path: str | Path, overrides: Overrides | None = None) -> Job:
         raise ConfigError(f"{file} is empty: begin with `dataset: classification`")
     if not isinstance(tree, Fields):
         raise ConfigError(f"{tree.place}: a run is described by a mapping, beginning with `dataset: classification`")
-    for name in PATHS:
-        _start_at(file.parent, tree, name)
+    start_at(file.parent, tree)
     for setting in overrides.settings:
         _set(tree, setting)
     fields = _values(tree, str(file))
     if overrides.llms:
         fields["llms"] = [_model(text) for text in overrides.llms]
+        fields.pop("roles", None)
     if overrides.output is not None:
         fields["output_file"] = str(overrides.output)
+    if overrides.trace:
+        fields["trace"] = True
     fields |= _given(overrides.how)
     if not fields.get("output_file"):
         raise ConfigError(f"{file} says nowhere where the rows go: write `output_file: {file.stem}.jsonl`, or --output")
@@ -158,19 +175,28 @@ def _text(file: Path) -> str:
 def _values(tree: Fields, file: str) -> dict[str, Any]:
     """The values of all keys; those of the configuration as its fields want them."""
     kind = tree.fields.get("dataset")
-    config, _ = _kind(plain(kind) if kind is not None else None, str(kind.place) if kind is not None else file)
-    known = {*_RUN_KEYS, *config.model_fields}
+    config, _ = kind_of(plain(kind) if kind is not None else None, str(kind.place) if kind is not None else file)
+    known = {*_RUN_KEYS, *config.model_fields, *config.other_names}
     for key, place in tree.places.items():
-        if key in _COMMAND_LINE:
+        if key in _COMMAND_LINE and key not in config.model_fields:
             raise ConfigError(f"{place}: there is no {key!r} in a file; write {_COMMAND_LINE[key]}")
         if key not in known:
             raise ConfigError(f"{place}: there is no field {key!r}. {did_you_mean(key, known)}")
-    own = {key: part for key, part in tree.fields.items() if key not in _RUN_KEYS}
+    own = {config.other_names.get(key, key): part for key, part in tree.fields.items() if key not in _RUN_KEYS}
     values = {key: plain(part) for key, part in tree.fields.items() if key in _RUN_KEYS}
     return {**values, **fitted_fields(Fields(own, tree.place, tree.places), config)}
 
 
-def _kind(name: object, where: str) -> tuple[type[DatasetConfig], type[Dataset[Any]]]:
+def kind_of(name: object, where: str) -> tuple[type[DatasetConfig], type[GeneratedDataset[Any]]]:
+    """The configuration and the dataset class of a kind.
+
+    Args:
+        name: its name in YAML.
+        where: what messages call the place where it stands.
+
+    Raises:
+        ConfigError: there is no such kind.
+    """
     if name is None:
         raise ConfigError(f"{where}: `dataset:` is missing. It names the kind: {', '.join(KINDS)}")
     if not isinstance(name, str) or name not in KINDS:
@@ -179,14 +205,6 @@ def _kind(name: object, where: str) -> tuple[type[DatasetConfig], type[Dataset[A
     dataset = getattr(importlib.import_module(f"rowsmith.datasets.{module}"), face)
     config = getattr(importlib.import_module(f"rowsmith.recipes.{module}"), f"{face}Config")
     return config, dataset
-
-
-def _start_at(folder: Path, tree: Fields, name: str) -> None:
-    """Let a path start at a folder."""
-    value = tree.fields.get(name)
-    if isinstance(value, Scalar) and value.value is not None and value.text:
-        path = str(folder / Path(value.text).expanduser())
-        tree.fields[name] = Scalar(path, path, value.place)
 
 
 def _set(tree: Fields, setting: str) -> None:
@@ -240,7 +258,7 @@ def _model(text: str) -> Llm:
 
 
 def _job(fields: dict[str, Any], file: str) -> Job:
-    config, face = _kind(fields["dataset"], file)
+    config, face = kind_of(fields["dataset"], file)
     try:
         dataset = face(config(**{name: value for name, value in fields.items() if name not in _RUN_KEYS}))
     except ConfigError as exc:
@@ -250,7 +268,10 @@ def _job(fields: dict[str, Any], file: str) -> Job:
     listed = llms if isinstance(llms, list) else [] if llms is None else [llms]
     how = _how(fields, file)
     how["source"] = _source(fields, file)
-    return Job(dataset=dataset, llms=listed, how=how, file=file)
+    trace = fields.get("trace") or False
+    if not isinstance(trace, bool):
+        raise ConfigError(f"{file}: trace must be true or false, got {trace!r}")
+    return Job(dataset=dataset, llms=listed, how=how, trace=trace, file=file)
 
 
 def _given(how: How) -> dict[str, Any]:
@@ -259,6 +280,14 @@ def _given(how: How) -> dict[str, Any]:
 
 def _how(fields: Mapping[str, Any], file: str) -> How:
     how = How()
+    if (roles := fields.get("roles")) is not None:
+        if not isinstance(roles, dict):
+            raise ConfigError(f"{file}: roles must name a model for each role, such as {{judge: a/b}}; got {roles!r}")
+        how["roles"] = roles
+    if (spread := fields.get("spread")) is not None:
+        if not isinstance(spread, bool | list):
+            raise ConfigError(f"{file}: spread must be true or false, or a list of weights, got {spread!r}")
+        how["spread"] = spread
     for name, (kind, words) in _HOW.items():
         value = fields.get(name)
         if value is None:
@@ -273,10 +302,11 @@ def _how(fields: Mapping[str, Any], file: str) -> How:
 def _source(fields: Mapping[str, Any], file: str) -> dict[str, Any]:
     """What `stored_job` needs, with paths that hold from anywhere."""
     withheld: list[str] = []
-    run = {name: _absolute(value) if name in PATHS and value else value for name, value in fields.items()}
-    if "llms" in run:
-        run["llms"] = _without_keys(run["llms"], "llms", withheld)
-    return {"file": _absolute(file), "run": run, "withheld": withheld}
+    run = absolute(fields)
+    for name in ("llms", "roles"):
+        if name in run:
+            run[name] = _without_keys(run[name], name, withheld)
+    return {"file": from_anywhere(file), "run": run, "withheld": withheld}
 
 
 def _without_keys(value: Any, name: str, withheld: list[str]) -> Any:
@@ -291,7 +321,3 @@ def _without_keys(value: Any, name: str, withheld: list[str]) -> Any:
         else:
             kept[key] = _without_keys(part, f"{name}.{key}", withheld)
     return kept
-
-
-def _absolute(path: str) -> str:
-    return os.path.abspath(path)  # noqa: PTH100  # links in the path are the user's and stay

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rowsmith.datasets.base import Dataset
+from rowsmith.datasets.base import GeneratedDataset
 from rowsmith.recipes.mcq import MCQ, MCQDatasetConfig
 
 
-class MCQDataset(Dataset[MCQDatasetConfig]):
+class MCQDataset(GeneratedDataset[MCQDatasetConfig]):
     """Questions about documents, with one right answer and three wrong ones.
 
     A row has `id`, `source_document`, `question`, `correct_answer`, `incorrect_answer_1` to `_3`, `language`,

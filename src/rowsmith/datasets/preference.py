@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rowsmith.datasets.base import Dataset
+from rowsmith.datasets.base import GeneratedDataset
 from rowsmith.recipes.preference import Preference, PreferenceDatasetConfig
 
 
-class PreferenceDataset(Dataset[PreferenceDatasetConfig]):
+class PreferenceDataset(GeneratedDataset[PreferenceDatasetConfig]):
     """Questions with a better and a worse answer.
 
     A row has `id`, `document` (unless questions were given), `question`, `chosen`, `rejected`, `chosen_score` and

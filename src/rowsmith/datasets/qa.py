@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rowsmith.datasets.base import Dataset
+from rowsmith.datasets.base import GeneratedDataset
 from rowsmith.recipes.qa import QA
 from rowsmith.recipes.qa_config import QADatasetConfig
 
 
-class QADataset(Dataset[QADatasetConfig]):
+class QADataset(GeneratedDataset[QADatasetConfig]):
     """Questions and answers about passages of documents.
 
     A row has `id`, `question`, `answer` (empty where there is none), `answer_start` (in characters of `context`; None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rowsmith.datasets.base import Dataset
+from rowsmith.datasets.base import GeneratedDataset
 from rowsmith.recipes.token_labels import TokenLabels, TokenLabelsDatasetConfig
 
 
-class TokenLabelsDataset(Dataset[TokenLabelsDatasetConfig]):
+class TokenLabelsDataset(GeneratedDataset[TokenLabelsDatasetConfig]):
     """Texts with labelled pieces.
 
     A row has `id`, `text`, `entities` (a list of `start`, `end`, `label` and `text`, where `text[start:end]` of the row

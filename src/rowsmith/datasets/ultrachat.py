@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rowsmith.datasets.base import Dataset
+from rowsmith.datasets.base import GeneratedDataset
 from rowsmith.recipes.ultrachat import Ultrachat, UltrachatDatasetConfig
 
 
-class UltrachatDataset(Dataset[UltrachatDatasetConfig]):
+class UltrachatDataset(GeneratedDataset[UltrachatDatasetConfig]):
     """Conversations between a person and an assistant.
 
     A row has `id`, `prompt` (the first message), `messages` (a list of `role`, which is `user` or `assistant` in turn,

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, NamedTuple, NoReturn, Protocol
 
-from rowsmith.engine.events import CallMade, Event
+from rowsmith.engine.events import CallFailed, CallMade, CallStarted, Event
 from rowsmith.engine.keys import call_key, call_seed
 from rowsmith.engine.ledger import CallRecord, Ledger
 from rowsmith.engine.ledger.records import CellRecord
 from rowsmith.engine.models import Models, full_name
+from rowsmith.engine.omitting import Omitting
 from rowsmith.engine.plan import Cell
-from rowsmith.errors import BadRequestError
+from rowsmith.errors import BadRequestError, ProviderError
 from rowsmith.llm.clock import Clock
 from rowsmith.llm.provider import Provider
+from rowsmith.llm.sharing import Turn, leaves
 from rowsmith.llm.structured.rungs import Rungs, looks_like_unsupported
-from rowsmith.llm.values import Completion, Message, OutputSchema, Request, Rung, Usage
+from rowsmith.llm.values import Completion, Finish, Message, OutputSchema, Request, Rung, Usage
+
+_log = logging.getLogger(__name__)
+
+_ASKING: ContextVar[tuple[Cell, str] | None] = ContextVar("rowsmith call", default=None)
+"""The call that the present task makes: what happens on its way is told of by code that knows no cells."""
+
+_FAILURES = 5
+"""Calls in a row that a model may fail at, with all their retries, before those that stand in for it take its place."""
 
 _REFUSALS = 50
 """Requests that a model may refuse one after the other before it is taken to refuse them all."""
@@ -24,11 +38,16 @@ _REFUSALS = 50
 Price = Callable[[Provider, Usage], float | None]
 
 
+def asking() -> tuple[Cell | None, str]:
+    """(the cell, the ordinal) of the call that the present task makes; (None, "") if it makes none."""
+    return _ASKING.get() or (None, "")
+
+
 class Shape(Protocol):
     """What the asker needs of an expected answer: its schema, and how to describe it where no service enforces it."""
 
     @property
-    def schema(self) -> OutputSchema: ...
+    def schema(self) -> OutputSchema | None: ...
 
     def prompt_for(self, rung: Rung, messages: tuple[Message, ...]) -> tuple[Message, ...]: ...
 
@@ -69,10 +88,11 @@ class Prompt(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """A completion and the key under which the ledger has it."""
+    """A completion, the key under which the ledger has it, and who answered."""
 
     completion: Completion
     key: bytes
+    provider: Provider
 
 
 def as_before(prompt: Prompt, now: Mapping[str, str], before: Mapping[str, str]) -> Prompt:
@@ -104,6 +124,10 @@ class CallFile:
 
     stored: Mapping[str, list[CallRecord]]
     begun: CellRecord | None
+
+    def answered(self, role: str) -> Collection[str]:
+        """The names of the models that have answered in a role."""
+        return {call.model for calls in self.stored.values() for call in calls if call.role == role}
 
 
 class Answering(Protocol):
@@ -160,12 +184,20 @@ class Asker:
         self._values = values
         self._earlier = earlier
         self._hand_in = hand_in
-        self._refusals = {model: 0 for _, model, *_ in ledger.store.spend()}
-        """Requests that each model refused since it answered last; only of those that ever have."""
+        self._omitting = Omitting(ledger)
         self._names = {id(provider): full_name(provider) for provider in models.all()}
+        self._refusals = {model: 0 for _, model, *_ in ledger.store.spend()}
+        """Requests that each model refused since it answered last; only of those that ever have, or for which another
+        stands in."""
+        self._refusals |= {full_name(provider): 0 for provider in models.replaceable()}
+        self._failures: Counter[int] = Counter()
+        self._out: dict[int, ProviderError] = {}
+        """Models that others stand in for, and that would fail at every other call as well: they are asked no more."""
 
     async def ask(self, cell: Cell, ordinal: str, role: str, prompt: Prompt, shape: Shape, file: CallFile) -> Answered:
         """Get the answer to a prompt: from the ledger if the very same request was answered before, else by a call.
+
+        Where one model stands in for another, an answer of either in the ledger counts before any of them is asked.
 
         Args:
             cell: for whom.
@@ -176,40 +208,117 @@ class Asker:
             file: what the ledger has of the cell's calls.
 
         Raises:
-            ProviderError: the call failed for good.
+            ProviderError: the call failed for good, by all who may answer it.
             Stopped: the run is stopping.
         """
-        provider = self.models.provider(role, cell.model)
+        turns = self.models.turns(role, cell, self._seed, file.answered(role))
+        refusal: Answered | None = None
+        declined: set[int] = set()
+        for answered in self._stored(cell, ordinal, role, prompt, shape, file, turns):
+            if _counts(answered, turns):
+                return answered
+            refusal = refusal or answered
+            declined.add(id(answered.provider))
+        failure: ProviderError | None = None
+        for place, (provider, _) in enumerate(turns):
+            error = self._out.get(id(provider))
+            if error is None and id(provider) not in declined:
+                try:
+                    answered = await self._call(provider, cell, ordinal, role, prompt, shape, file)
+                except ProviderError as caught:
+                    if len(turns) == 1:
+                        raise
+                    error = self._failed(provider, caught, [turn.provider for turn in turns[place + 1 :]])
+                else:
+                    if _counts(answered, turns):
+                        return answered
+                    refusal = refusal or answered
+            # Of several failures that counts which does not end the run; of those that do, the last.
+            if error is not None and (failure is None or failure.fatal):
+                failure = error
+        if refusal is None:
+            assert failure is not None
+            raise failure
+        return refusal
+
+    async def _call(
+        self, provider: Provider, cell: Cell, ordinal: str, role: str, prompt: Prompt, shape: Shape, file: CallFile
+    ) -> Answered:
+        """Ask one model, on the next rung where it refuses one."""
         seed = call_seed(self._seed, cell.key, ordinal)
         while True:
-            rung = self._rungs.current(provider)
-            request = Request(shape.prompt_for(rung, prompt.messages), shape.schema, rung, prompt.hints, seed)
+            rung, omit = self._rungs.current(provider), self._omitting.current(provider)
+            request = Request(shape.prompt_for(rung, prompt.messages), shape.schema, rung, prompt.hints, seed, omit)
             body = provider.encode(request)
             key = call_key(provider.endpoint, body)
-            if ordinal in file.stored:
-                known = {record.key: record for record in file.stored[ordinal]}
-                found = known.get(key) or self._asked_otherwise(known, provider, prompt, shape, seed)
-                if found is not None:
-                    self._tell(cell, found, replayed=True)
-                    return Answered(found.completion, found.key)
             try:
                 if self._hand_in is not None:
                     self._hand_in(HandedIn(cell, ordinal, key, role, provider, body))
-                completion, seconds = await self._callers[id(provider)].complete(body)
+                completion, seconds = await self._send(cell, ordinal, role, provider, prompt, body)
             except BadRequestError as error:
+                if self._omitting.leaves_out(provider, error, omit):
+                    continue
                 if looks_like_unsupported(error) and self._rungs.lower(provider, rung):
                     self._ledger.set_meta(rungs=self._rungs.to_json())
                     continue
                 error.fatal = error.fatal and self._refuses_all(provider)
                 raise
             self._refusals[self._names[id(provider)]] = 0
+            self._failures[id(provider)] = 0
             record = self._record(cell, ordinal, key, role, provider, completion, seconds)
             self._ledger.add_call(record, file.begun)
             file.begun = None
-            self._tell(cell, record, replayed=False)
+            self._tell(cell, record, completion, replayed=False)
             if self._ledger.crowded:
                 await self._ledger.flushed()
-            return Answered(completion, key)
+            return Answered(completion, key, provider)
+
+    async def _send(
+        self, cell: Cell, ordinal: str, role: str, provider: Provider, prompt: Prompt, body: bytes
+    ) -> tuple[Completion, float]:
+        """Send a request, and tell of it before and, should it fail, after."""
+        name = self._names[id(provider)]
+        _ASKING.set((cell, ordinal))
+        self._emit(CallStarted(cell, ordinal, role, name, provider, prompt.messages))
+        try:
+            return await self._callers[id(provider)].complete(body)
+        except ProviderError as error:
+            self._emit(CallFailed(cell, ordinal, role, name, error))
+            raise
+
+    def _failed(self, provider: Provider, error: ProviderError, after: Sequence[Provider]) -> ProviderError:
+        """Take note of a failure for which another model may stand in."""
+        who = id(provider)
+        names = " or ".join(self._names[id(other)] for other in after if id(other) not in self._out)
+        self._failures[who] += error.retryable
+        if who not in self._out and (error.fatal or (names and self._failures[who] >= _FAILURES)):
+            self._out[who] = error
+            then = f"{names} stands in for it" if names else "nobody is left to stand in for it"
+            _log.warning("%s is not asked again in this run, %s: %s", self._names[id(provider)], then, error)
+        return error
+
+    def _stored(
+        self,
+        cell: Cell,
+        ordinal: str,
+        role: str,
+        prompt: Prompt,
+        shape: Shape,
+        file: CallFile,
+        turns: Sequence[Turn],
+    ) -> Iterator[Answered]:
+        """What the ledger has of a call: the answers of those whose turn it is, then of others who may give it."""
+        if ordinal not in file.stored:
+            return
+        known = {record.key: record for record in file.stored[ordinal]}
+        seed = call_seed(self._seed, cell.key, ordinal)
+        others = leaves(self.models.choice(role, cell)) if len(turns) > 1 or file.answered(role) else []
+        for provider in {id(one): one for one in (*(turn.provider for turn in turns), *others)}.values():
+            found = self._found(known, provider, prompt, shape, seed)
+            if found is not None:
+                completion = found.completion
+                self._tell(cell, found, completion, replayed=True)
+                yield Answered(completion, found.key, provider)
 
     def _refuses_all(self, provider: Provider) -> bool:
         """Whether a model that has just refused a request would refuse every other as well.
@@ -222,16 +331,20 @@ class Asker:
             self._refusals[name] += 1
         return self._refusals.get(name, _REFUSALS) >= _REFUSALS
 
-    def _asked_otherwise(
+    def _found(
         self, known: Mapping[bytes, CallRecord], provider: Provider, prompt: Prompt, shape: Shape, seed: int
     ) -> CallRecord | None:
-        """The answer to this request as it was put on another rung, or before the configuration had grown.
+        """A model's answer to this request, also as it was put otherwise: on another rung, with a parameter that was
+        refused since, or before the configuration had grown.
 
         Only guesses are made here; that an answer belongs to a guess is decided by the key, as always.
         """
+        current = self._rungs.current(provider)
+        rungs = (current, *(rung for rung in provider.rungs if rung is not current))
         for before in (prompt, *(as_before(prompt, self._values, values) for values in self._earlier)):
-            for rung in provider.rungs:
-                request = Request(shape.prompt_for(rung, before.messages), shape.schema, rung, before.hints, seed)
+            for rung, omit in product(rungs, self._omitting.stages(provider)):
+                messages = shape.prompt_for(rung, before.messages)
+                request = Request(messages, shape.schema, rung, before.hints, seed, omit)
                 found = known.get(call_key(provider.endpoint, provider.encode(request)))
                 if found is not None:
                     return found
@@ -268,6 +381,14 @@ class Asker:
             self._clock.date(),
         )
 
-    def _tell(self, cell: Cell, record: CallRecord, *, replayed: bool) -> None:
-        usage = Usage(*record[8:12])
-        self._emit(CallMade(cell, record.role, record.model, usage, record.cost, record.seconds, replayed))
+    def _tell(self, cell: Cell, record: CallRecord, completion: Completion, *, replayed: bool) -> None:
+        usage, cost, seconds = completion.usage, record.cost, record.seconds
+        made = CallMade(cell, record.role, record.model, usage, cost, seconds, replayed, record.ordinal, completion)
+        self._emit(made)
+
+
+def _counts(answered: Answered, turns: Sequence[Turn]) -> bool:
+    """Whether an answer is the last word: any is, but a refusal that is to be taken to the next."""
+    if answered.completion.finish is not Finish.REFUSED:
+        return True
+    return all(turn.provider is not answered.provider or not turn.on_refusal for turn in turns[:-1])

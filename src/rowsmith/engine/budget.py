@@ -24,7 +24,7 @@ import asyncio
 import json
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +99,7 @@ class Budget:
         self._stop = stop
         self._gauges = {id(provider): Gauge(provider, price) for provider in models.all()}
         self._by_name = {full_name(gauge.provider): gauge for gauge in self._gauges.values()}
+        self._most_requests = math.inf if limits.requests is None else limits.requests
         self._tokens = Purse(limits.tokens)
         self._cost = Purse(limits.cost)
         self._sent = 0
@@ -149,8 +150,8 @@ class Budget:
         Raises:
             Stopped: there is none left, and the run is stopping.
         """
-        most = self._limits.requests
-        if most is not None and self._sent >= most:
+        most = self._most_requests
+        if self._sent >= most:
             self._end(f"max_requests is reached: {self._sent:,} of {most:,} requests are sent", "max_requests")
             raise Stopped
         self._sent += 1
@@ -160,6 +161,44 @@ class Budget:
         self._unanswered += 1
         if self._ledger is not None:
             self._ledger.set_meta(requests_unanswered=self._unanswered)
+
+    # -- requests in batches: out for hours, over the end of this process too ----------------------------------------
+
+    def admit(self, provider: Provider, size: int) -> Taken | None:
+        """Set aside what a request in a batch may take; None if it does not fit now."""
+        most = self._gauges[id(provider)].most(size, alone=not self._open)
+        if not self._fits(most) or self._sent + 1 > self._most_requests:
+            return None
+        self._sent += 1
+        return self._set_aside(most)
+
+    def readmit(self, provider: Provider, sizes: Iterable[int]) -> Taken:
+        """Set aside what the requests of a batch may take that an earlier start has handed in, come what may."""
+        gauge, tokens, cost = self._gauges[id(provider)], 0.0, 0.0
+        for size in sizes:
+            most = self._set_aside(gauge.most(size, alone=False))
+            self._sent += 1
+            tokens, cost = tokens + most.tokens, cost + most.cost
+        return Taken(tokens, cost)
+
+    def book(self, provider: Provider, size: int, completion: Completion) -> None:
+        """Count what an answer from a batch took; what was set aside for it is given back with its batch."""
+        self._count(self._gauges[id(provider)], size, completion)
+
+    def free(self, calls: int, taken: Taken, *, sent: bool = True) -> None:
+        """Nothing more comes of a batch: what was set aside for its requests is free, and they too if not `sent`."""
+        self._sent -= 0 if sent else calls
+        self._open -= calls - 1
+        self.give_back(taken)
+
+    def exceed(self, provider: Provider, size: int) -> None:
+        """End the run: nothing is under way, and the next request still does not fit."""
+        if self._sent + 1 > self._most_requests:
+            self._end(
+                f"max_requests is reached: {self._sent:,} of {self._most_requests:,} requests are sent", "max_requests"
+            )
+        else:
+            self._exhausted(self._gauges[id(provider)].most(size, alone=not self._open))
 
     # -- tokens and money ------------------------------------------------------------------------------------------
 
@@ -187,6 +226,10 @@ class Budget:
 
     def settle(self, gauge: Gauge, taken: Taken, size: int, completion: Completion) -> None:
         """Book what a call took in place of what was set aside."""
+        self._count(gauge, size, completion)
+        self.give_back(taken)
+
+    def _count(self, gauge: Gauge, size: int, completion: Completion) -> None:
         real, estimated = gauge.real(size, completion)
         self._tokens.spent += real.tokens
         self._cost.spent += real.cost
@@ -195,7 +238,6 @@ class Budget:
             sums[0] += estimated.input_tokens
             sums[1] += estimated.output_tokens
             self._ledger.set_meta(tokens_untold=json.dumps(self._untold, sort_keys=True))
-        self.give_back(taken)
 
     def give_back(self, taken: Taken) -> None:
         """A call is over: what was set aside for it is free."""

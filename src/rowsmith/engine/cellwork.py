@@ -10,9 +10,10 @@ from typing import Protocol
 import orjson
 
 from rowsmith.engine.asking import Answering, CallFile
+from rowsmith.engine.batch.tray import Parked, Tray
 from rowsmith.engine.claims import Claims, packed, unpacked
 from rowsmith.engine.context import Context
-from rowsmith.engine.events import CellFinished, CellStarted, Event, RowsWithdrawn
+from rowsmith.engine.events import CellFinished, CellParked, CellStarted, Event, RowsWithdrawn
 from rowsmith.engine.ledger import CallRecord, CellStatus, Kind, Ledger
 from rowsmith.engine.ledger.records import BlockRecord, CellRecord
 from rowsmith.engine.plan import Cell
@@ -39,6 +40,36 @@ class UnderWay:
 
     again: bool = False
     denied: Set[int] = frozenset()
+
+
+@dataclass(slots=True)
+class Parking:
+    """A cell that waits for a batch.
+
+    Attributes:
+        marks: of the rows that it holds.
+        denied: marks of rows that it was refused.
+        withdrawn: rows that it had at its last end, and that are not counted any more.
+    """
+
+    marks: Set[bytes]
+    denied: Set[int]
+    withdrawn: int
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What came of one attempt at a cell.
+
+    Attributes:
+        sieve: its rows.
+        status: its end; None if it waits for a batch.
+        untold: what happened in it and was not told yet.
+    """
+
+    sieve: Sieve
+    status: CellStatus | None
+    untold: list[Event]
 
 
 @dataclass(slots=True)
@@ -79,6 +110,7 @@ class CellWork:
         emit: where events go.
         max_rounds: how often rows that lack are asked for again.
         reopen: puts a finished cell back into the run.
+        tray: takes the calls of a batch run; None where calls are made.
     """
 
     def __init__(
@@ -90,6 +122,7 @@ class CellWork:
         *,
         max_rounds: int,
         reopen: Callable[[int], None],
+        tray: Tray | None = None,
     ) -> None:
         self._recipe = recipe
         self._asker = asker
@@ -98,7 +131,10 @@ class CellWork:
         self._max_rounds = max_rounds
         self._reopen = reopen
         self._gates = tuple(recipe.gates)
+        self._tray = tray
         self._under_way: dict[int, UnderWay] = {}
+        self._parked: dict[int, Parking] = {}
+        """Those of the cells that wait for a batch which hold rows, or were refused some, or had some."""
         self.claims: Claims | None = None
 
     def displaced(self, number: int) -> None:
@@ -110,7 +146,7 @@ class CellWork:
             self._reopen(number)
 
     async def carry_out(self, cell: Cell, *, known: bool) -> None:
-        """Make a cell's rows and record them.
+        """Make a cell's rows and record them; in a batch run, or note what it asks.
 
         Args:
             cell: the cell.
@@ -126,16 +162,21 @@ class CellWork:
             return
         self._under_way[number] = UnderWay()
         try:
-            history, sieve = await self._until_settled(cell, known)
+            settled = await self._until_settled(cell, known)
         finally:
             del self._under_way[number]
-        if released := self._released(cell, history, sieve):
+        if settled is not None and (released := self._released(cell, *settled)):
             await self._tell_the_denied(released)
+        if self._tray is not None and self._tray.heavy:
+            await self._ledger.flushed()
+            self._tray.committed()
 
     async def _tell_the_denied(self, released: Sequence[int]) -> None:
         """Cells that were refused a row by these marks are worked on again: they may have it now."""
         for one in self._under_way.values():
             one.again = one.again or not one.denied.isdisjoint(released)
+        for number in [at for at, parked in self._parked.items() if not parked.denied.isdisjoint(released)]:
+            self.displaced(number)
         for mark in released:
             for other in await self._ledger.denied_for(mark):
                 self.displaced(other)
@@ -147,30 +188,47 @@ class CellWork:
             ProviderError, Stopped: as `carry_out`.
         """
         history = await self._history(cell) if known else History(False, (cell.want,))
-        sieve, _ = await self._attempt(cell, history)
-        return sieve
+        return (await self._attempt(cell, history)).sieve
 
-    async def _until_settled(self, cell: Cell, known: bool) -> tuple[History, Sieve]:
-        """Attempts until one loses no row to an earlier cell meanwhile; that one is recorded, without a pause."""
+    async def _until_settled(self, cell: Cell, known: bool) -> tuple[History, Sieve] | None:
+        """Attempts until one loses no row to an earlier cell meanwhile; that one is recorded, without a pause.
+
+        None if the cell waits for a batch.
+        """
         number = cell.number
         history = await self._history(cell) if known else History(False, (cell.want,))
-        if history.counted:
+        parked = self._parked.pop(number, None)
+        if parked is not None:
+            history.marks |= parked.marks
+        if history.counted and (parked is None or not parked.withdrawn):
             self._emit(RowsWithdrawn(cell, history.counted))
         while True:
             self._under_way[number].again = False
-            sieve, status = await self._attempt(cell, history)
+            attempt = await self._attempt(cell, history)
+            sieve = attempt.sieve
             if not self._under_way[number].again:
-                self._record(cell, history, sieve, status)
+                if attempt.status is None:
+                    self._park(cell, history, sieve)
+                    return None
+                for event in attempt.untold:
+                    self._emit(event)
+                self._record(cell, history, sieve, attempt.status)
                 return history, sieve
-            self._emit(RowsWithdrawn(cell, len(sieve.lines)))
+            if self._tray is None:
+                self._emit(RowsWithdrawn(cell, len(sieve.lines)))
             claimed = history.marks.union(sieve.marks)
             history = await self._history(cell)
             history.marks |= claimed
 
-    async def _attempt(self, cell: Cell, history: History) -> tuple[Sieve, CellStatus]:
-        sieve = Sieve(cell, self._gates, self._recipe.text_fields, self.claims, self._emit)
+    async def _attempt(self, cell: Cell, history: History) -> Attempt:
+        untold: list[Event] = []
+        # In a batch run most attempts come to nothing; what happens in them is told of the last one alone.
+        emit = self._emit if self._tray is None else untold.append
+        sieve = Sieve(cell, self._gates, self._recipe.text_fields, self.claims, emit)
         if cell.number in self._under_way:
             self._under_way[cell.number].denied = sieve.denied
+        if self._tray is not None:
+            self._tray.open(cell.number, known=history.known)
         begun = None if history.known else CellRecord(cell.number, cell.key, CellStatus.OPEN, str(cell.want), 0, None)
         file = CallFile(history.calls, begun)
         context = Context(
@@ -179,14 +237,24 @@ class CellWork:
         self._emit(CellStarted(cell))
         try:
             await self._recipe.make(cell, context)
+        except Parked:
+            return Attempt(sieve, None, untold)
         except AnswerError as error:
             sieve.reasons[str(error.outcome)] += 1
         except ProviderError as error:
             if error.fatal:
                 raise
             sieve.reasons[f"{type(error).__name__}: {error}"] += 1
-            return sieve, CellStatus.FAILED
-        return sieve, CellStatus.DONE if len(sieve.lines) >= cell.want else CellStatus.SHORT
+            return Attempt(sieve, CellStatus.FAILED, untold)
+        return Attempt(sieve, CellStatus.DONE if len(sieve.lines) >= cell.want else CellStatus.SHORT, untold)
+
+    def _park(self, cell: Cell, history: History, sieve: Sieve) -> None:
+        """Leave a cell until its answers are there. What it holds, it goes on holding."""
+        assert self._tray is not None  # nothing else parks a cell
+        parking = Parking(history.marks.union(sieve.marks), frozenset(sieve.denied), history.counted)
+        if parking.marks or parking.denied or parking.withdrawn:
+            self._parked[cell.number] = parking
+        self._emit(CellParked(cell, self._tray.park(cell)))
 
     async def _history(self, cell: Cell) -> History:
         await self._ledger.flushed()
@@ -217,6 +285,8 @@ class CellWork:
         if rejected and not unchanged:
             blocks.append(BlockRecord(int(Kind.REJECTED), cell.number, rejected, len(sieve.rejected), b""))
         self._ledger.finish_cell(record, blocks, sieve.denied, replace=history.known and not unchanged)
+        if self._tray is not None:
+            self._tray.settle(cell.number, status)
         self._emit(CellFinished(cell, status.name.lower(), len(sieve.lines)))
 
     def _released(self, cell: Cell, history: History, sieve: Sieve) -> list[int]:

@@ -38,6 +38,7 @@ from rowsmith.errors import AnswerError, BadRequestError
 from rowsmith.llm.prices import Prices
 from rowsmith.llm.provider import Provider
 from rowsmith.llm.providers.offline import OfflineProvider, answer
+from rowsmith.llm.sharing import leaves
 from rowsmith.llm.structured.rungs import Rungs
 from rowsmith.llm.values import Completion, Request, Usage
 
@@ -172,7 +173,7 @@ class DryAsker:
             AnswerError: no answer of this schema can be made up; what the recipe would ask after it is not known.
         """
         del file
-        provider = self.models.provider(role, cell.model)
+        provider = self.models.provider(role, cell, self._seed)
         rung = self._rungs.current(provider)
         seed = call_seed(self._seed, cell.key, ordinal)
         request = Request(shape.prompt_for(rung, prompt.messages), shape.schema, rung, prompt.hints, seed)
@@ -185,7 +186,7 @@ class DryAsker:
             self.noted.append((who, Usage(size)))
             raise AnswerError(str(error), outcome="invalid", raw="") from error
         self.noted.append((who, Usage(size, tokens_of(len(text.encode())))))
-        return Answered(Completion(text), call_key(provider.endpoint, body))
+        return Answered(Completion(text), call_key(provider.endpoint, body), provider)
 
 
 async def estimate(
@@ -260,11 +261,13 @@ async def _sharpen(sums: dict[Who, Sums], recipe: Recipe, asker: DryAsker, trial
     """Scale the sums by what some cells really took, over what they were estimated at."""
     real: dict[Who, Sums] = defaultdict(Sums)
     foreseen: dict[Who, Sums] = defaultdict(Sums)
-    places = {id(provider): place for place, provider in enumerate(asker.models.all())}
+    everyone = asker.models.all()
     for trial in trials:
         for call in trial.calls:
-            provider = asker.models.provider(call.role, trial.cell.model)
-            real[places[id(provider)], call.role].add(call.usage, seconds=call.seconds)
+            asked = leaves(asker.models.choice(call.role, trial.cell))
+            names = [full_name(provider) for provider in asked]
+            place = _place(everyone, asked[names.index(call.model)])
+            real[place, call.role].add(call.usage, seconds=call.seconds)
         for who, usage in await _walk(recipe, asker, trial.cell):
             foreseen[who].add(usage)
     for who, took in real.items():
@@ -278,6 +281,10 @@ async def _sharpen(sums: dict[Who, Sums], recipe: Recipe, asker: DryAsker, trial
             part.asked *= took.asked / guess.asked
             part.answered = part.calls * took.answered / took.calls
             part.cached = part.asked * took.cached / max(1.0, took.asked)
+
+
+def _place(everyone: Sequence[Provider], provider: Provider) -> int:
+    return next(place for place, one in enumerate(everyone) if one is provider)
 
 
 def _part(provider: Provider, role: str, sums: Sums, price: Price) -> Part:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from rowsmith.engine.models import Models, describe
 from rowsmith.engine.plan import Plan
 from rowsmith.engine.recipe import Recipe
 from rowsmith.errors import ConfigChangedError, LedgerError
+from rowsmith.llm.sharing import Choice, Fallback, Spread, first
 from rowsmith.llm.structured.output import ListOutput, Output
 
 
@@ -58,12 +59,28 @@ def fingerprint(recipe: Recipe, models: Models, plan: Plan) -> Fingerprint:
     fields = dict(recipe.describe())
     checks = {"version": recipe.version} | {name: fields.pop(name) for name in recipe.check_fields if name in fields}
     grows: dict[str, Any] = {name: fields.pop(name) for name in recipe.growing_fields if name in fields}
-    grows["llms"] = [describe(provider) for provider in models.llms]
-    roles = {role: describe(provider) for role, provider in sorted(models.roles.items())}
-    fixed = {"dataset": recipe.name, **fields, "roles": roles, "spread": models.dealt, "schema": _schemas(recipe)}
+    grows["llms"] = [_outline(choice) for choice in models.llms]
+    grows["roles"] = {role: _outline(choice) for role, choice in sorted(models.roles.items())}
+    roles = {role: describe(first(choice)) for role, choice in sorted(models.roles.items())}
+    fixed = {"dataset": recipe.name, **fields, "roles": roles, "schema": _schemas(recipe)}
     axes = {axis.name: axis.digest().hex() for axis in plan.axes}
     made = Fingerprint(fixed, grows, checks, plan.fingerprint().hex(), axes, recipe.growing_values, recipe.max_rounds)
     return Fingerprint.from_json(made.to_json())
+
+
+def _outline(choice: Choice) -> dict[str, Any]:
+    """What decides a choice's answers, as JSON: a provider's settings, or a wrapper's members."""
+    if isinstance(choice, Fallback):
+        return {"fallback": [_outline(member) for member in choice.members], "on_refusal": choice.on_refusal}
+    if isinstance(choice, Spread):
+        return {"spread": [_outline(member) for member in choice.members], "parts": list(choice.parts)}
+    return describe(choice)
+
+
+def _members(outline: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The settings of every model in an outline, that of the first model first."""
+    inner = outline.get("fallback") or outline.get("spread")
+    return [found for member in inner for found in _members(member)] if inner else [outline]
 
 
 def _schemas(recipe: Recipe) -> dict[str, Any]:
@@ -78,14 +95,45 @@ def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name)))
 
 
-def must_go_on(output: str, before: Fingerprint | None, now: Fingerprint) -> None:
+def must_go_on(output: str, before: Fingerprint | None, now: Fingerprint, answered: Collection[str] = ()) -> None:
     """Refuse a run whose output was made by another configuration, as far as the fingerprints tell.
 
+    Args:
+        output: the rows file, for the message.
+        before: of the run that made it; None if there was none.
+        now: of the run that is to go on.
+        answered: the names of the models that have answered.
+
     Raises:
-        ConfigChangedError: a field that may not change has changed.
+        ConfigChangedError: a field that may not change has changed, or a model that has answered for another, or had
+            prompts dealt to it, is gone: its answers could not be told from others any more.
     """
-    if before is not None and (fields := changed(before.fixed, now.fixed)):
+    if before is None:
+        return
+    if fields := changed(before.fixed, now.fixed):
         raise refuse(output, fields, before.fixed, now.fixed)
+    if fields := tuple(name for name in ("llms", "roles") if _lost(before, now, name) & set(answered)):
+        raise refuse(output, fields, before.grows, now.grows)
+
+
+def _lost(before: Fingerprint, now: Fingerprint, field: str) -> set[str]:
+    """The names of the models that are gone from a wrapper, or from around a model that stands alone now."""
+    kept = {_whose(key, outline): _members(outline) for key, outline in _entries(now.grows.get(field, []))}
+    return {
+        member["model"]
+        for key, outline in _entries(before.grows.get(field, []))
+        for member in _members(outline)
+        if member not in kept.get(_whose(key, outline), [member])
+    }
+
+
+def _entries(listed: Any) -> list[tuple[str, Mapping[str, Any]]]:
+    return list(listed.items()) if isinstance(listed, Mapping) else [("", outline) for outline in listed]
+
+
+def _whose(role: str, outline: Mapping[str, Any]) -> str:
+    """What two lists of models know an entry by: its role, or its first model."""
+    return role or json.dumps(_members(outline)[0], sort_keys=True)
 
 
 def refuse(output: str, fields: tuple[str, ...], old: Mapping[str, Any], new: Mapping[str, Any]) -> ConfigChangedError:

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from rowsmith.engine.events import (
+    BatchEnded,
+    BatchProgress,
+    BatchSubmitted,
     CallMade,
     CellFinished,
     Event,
@@ -36,10 +39,16 @@ class Journal:
             Retry: self._retry,
             Waiting: self._waiting,
             CellFinished: self._cell_finished,
+            BatchSubmitted: self._batch_submitted,
+            BatchEnded: self._batch_ended,
             RunFinished: self._run_finished,
         }
         if _log.isEnabledFor(logging.DEBUG):
-            self._by_type |= {CallMade: self._call_made, RowRejected: self._row_rejected}
+            self._by_type |= {
+                CallMade: self._call_made,
+                RowRejected: self._row_rejected,
+                BatchProgress: self._batch_progress,
+            }
 
     def __call__(self, event: Event) -> None:
         write = self._by_type.get(type(event))
@@ -68,6 +77,17 @@ class Journal:
 
     def _row_rejected(self, event: RowRejected) -> None:
         _log.debug("cell %s: rejected by %s: %s", event.cell.name, event.gate, event.reason)
+
+    def _batch_submitted(self, event: BatchSubmitted) -> None:
+        _log.info("batch %s handed in: %s to %s", event.batch, count(event.calls, "request"), event.model)
+
+    def _batch_progress(self, event: BatchProgress) -> None:
+        batches, ended = count(event.batches, "batch", "batches"), event.answered + event.failed
+        _log.debug("%s under way: %s of %s ended", batches, f"{ended:,}", count(event.calls, "request"))
+
+    def _batch_ended(self, event: BatchEnded) -> None:
+        why = f" ({event.message})" if event.message else ""
+        _log.info("batch %s ended%s: %s answered, %s not", event.batch, why, f"{event.answered:,}", f"{event.failed:,}")
 
     def _run_finished(self, event: RunFinished) -> None:
         report = event.report

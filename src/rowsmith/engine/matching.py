@@ -33,7 +33,7 @@ def match(ledger: Ledger, recipe: Recipe, models: Models, plan: Plan, **meta: An
         ledger.adopt(None, (), **meta)
         return
     old, output = Fingerprint.from_json(ledger.meta["fingerprint"]), str(ledger.paths.rows)
-    must_go_on(output, old, new)
+    must_go_on(output, old, new, {model for _, model, *_ in ledger.store.spend()})
     if old.values != new.values:
         meta["earlier_values"] = orjson.dumps([*earlier_values(ledger), old.values]).decode()
     another_chance = (CellStatus.SHORT,) if new.rounds > old.rounds else ()

@@ -93,13 +93,21 @@ def balanced(rank: int, sizes: Sequence[int]) -> tuple[int, ...]:
     return tuple(reversed(places))
 
 
-def deal(index: int, stratum_size: int, hands: int, seed: int) -> int:
-    """Which of `hands` models gets the index-th prompt, when prompts are dealt out instead of multiplied.
+def deal(row: int, place: int, fastest: int, hands: int, seed: int, salt: str = "") -> int:
+    """Which of `hands` seats gets a prompt, when prompts are dealt out instead of multiplied.
 
-    The innermost `stratum_size` prompts (say, one of each label and language) are one row of a Latin square: along
-    the row the models take turns, and from row to row the turn is a random permutation per block of `hands` rows.
-    So over any `hands` consecutive rows each stratum meets each model exactly once, and no label belongs to one model.
+    Prompts that differ in their strata alone (one of each label and language) are one row of a Latin square: along the
+    row the seats take turns, and from row to row the turn is a random permutation per block of `hands` rows. So over
+    the rows of a block each stratum meets each seat exactly once, and no label belongs to one model. As in `balanced`,
+    the turns in a row are shifted by one whenever labels and seats would meet in the same pairs again.
+
+    Args:
+        row: of the square.
+        place: the prompt's in the row.
+        fastest: the number of values of the stratum that runs fastest along the row.
+        hands: how many seats there are.
+        seed: of the permutations.
+        salt: another salt deals independently of this one.
     """
-    row, place = divmod(index, stratum_size)
     block, turn = divmod(row, hands)
-    return (Permutation(hands, seed, f"deal {block}")[turn] + place) % hands
+    return (Permutation(hands, seed, f"deal {block}{salt}")[turn] + place + place // lcm(fastest, hands)) % hands

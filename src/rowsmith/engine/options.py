@@ -23,6 +23,8 @@ class Options:
         max_tokens: tokens that all starts may take, of requests and answers together. The run stops before one of these
             three is passed; how exactly each is kept stands in `engine.budget`.
         batch: ask through the services' batch endpoints, where requests are answered within hours for less.
+        no_wait: in a batch run, end as soon as the next batches are handed in; the next start fetches what comes back.
+        batch_poll: seconds between two questions how far a batch is, at most; they begin closer together.
         grace: seconds that calls in flight may still take once the run is stopped.
         fresh: delete what the output has, and start anew.
         clock: the time.
@@ -34,6 +36,8 @@ class Options:
     max_requests: int | None = None
     max_tokens: int | None = None
     batch: bool = False
+    no_wait: bool = False
+    batch_poll: float = 60.0
     grace: float = 30.0
     fresh: bool = False
     clock: Clock = field(default_factory=SystemClock)
@@ -43,7 +47,8 @@ class Options:
             raise ConfigError(f"max_concurrency must be at least 1, got {self.max_concurrency}")
         if self.grace < 0:
             raise ConfigError(f"grace must be 0 or more seconds, got {self.grace}")
-
+        if not 0 < self.batch_poll < math.inf:
+            raise ConfigError(f"batch_poll must be a number of seconds above 0, got {self.batch_poll}")
         if self.max_cost is not None and not 0 <= self.max_cost < math.inf:
             raise ConfigError(f"max_cost must be an amount of US dollars, 0 or more, got {self.max_cost}")
         for name in ("max_requests", "max_tokens"):

@@ -9,7 +9,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from rowsmith.engine.axes import Axis
-from rowsmith.engine.numberline import balanced, coordinates, deal
+from rowsmith.engine.numberline import balanced, coordinates
 from rowsmith.errors import ConfigError, did_you_mean
 
 
@@ -22,6 +22,8 @@ class Cell(NamedTuple):
         values: one value per axis, by the axis' name.
         want: how many rows it is to make.
         model: which of the run's models answers, as a position in the list of models.
+        dealt: what prompts are dealt out by: its row among the cells of its model, where a row has one cell of each
+            stratum (label, language); its place in the row; and after how many of these the fastest of them is through.
     """
 
     number: int
@@ -29,6 +31,7 @@ class Cell(NamedTuple):
     values: Mapping[str, Any]
     want: int
     model: int
+    dealt: tuple[int, int, int] = (0, 0, 1)
 
     @property
     def name(self) -> str:
@@ -61,10 +64,9 @@ class Plan:
     Args:
         axes: the prompt's axes, slowest first.
         rows: how many rows are wanted.
-        models: the identities of the models; every prompt goes to every model, unless `dealt`.
-        dealt: True deals the prompts out among the models instead.
+        models: the identities of the models; every prompt goes to every model.
         sample: that many distinct points of the axes, spread evenly, instead of all.
-        seed: of the sampling and the dealing.
+        seed: of the sampling.
     """
 
     def __init__(
@@ -73,7 +75,6 @@ class Plan:
         rows: Rows,
         *,
         models: Sequence[bytes] = (b"",),
-        dealt: bool = False,
         sample: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -81,12 +82,11 @@ class Plan:
         self.rows = rows
         self.seed = seed
         self.sample = sample
-        self.dealt = dealt and len(models) > 1
         self._models = tuple(models)
         self._sizes = tuple(len(axis) for axis in self.axes)
         self._product = prod(self._sizes)
         self._prompts = self._sampled(sample)
-        self._hands = 1 if self.dealt else len(models)
+        self._hands = len(models)
         self._pass = self._prompts * self._hands
         self._spreads = [axis.spread(seed) for axis in self.axes]
         self._stratum = prod(len(axis) for axis in self.axes if axis.stratum) if sample is None else 1
@@ -113,12 +113,12 @@ class Plan:
         if turn < self._passes:
             prompt, hand = divmod(at, self._hands)
             places, want = self._places(prompt), self.rows.per_cell
+            dealt = self._dealt(turn, prompt, places)
         else:
-            places, hand, want = self._tail_cell(at)
-        if self.dealt:
-            hand = deal(index, self._stratum, len(self._models), self.seed)
+            places, hand, prompt, want = self._tail_cell(at)
+            dealt = (*divmod(turn * self._prompts + prompt, self._stratum), self._stratum)
         values = {axis.name: axis.values[place] for axis, place in zip(self.axes, places, strict=True)}
-        return Cell(index, self._key(turn, places, hand), values, want, hand)
+        return Cell(index, self._key(turn, places, hand), values, want, hand, dealt)
 
     def shard(self, number: int, of: int) -> range:
         """The indices of one of `of` near-equal, contiguous parts of the line."""
@@ -149,7 +149,7 @@ class Plan:
         for model in self._models:
             digest.update(model.ljust(8, b"\0"))
         rows = self.rows
-        digest.update(repr((rows.per_cell, rows.target, rows.per, self.sample, self.dealt, self.seed)).encode())
+        digest.update(repr((rows.per_cell, rows.target, rows.per, self.sample, self.seed)).encode())
         return digest.digest()
 
     def _sampled(self, sample: int | None) -> int:
@@ -182,10 +182,10 @@ class Plan:
         passes, rest = divmod(target, width * per_cell)
         return passes, rest * strata, min(rest, width) * strata
 
-    def _tail_cell(self, at: int) -> tuple[Sequence[int], int, int]:
-        """Places, model and rows of a cell in the part of a pass that ends the line."""
+    def _tail_cell(self, at: int) -> tuple[Sequence[int], int, int, int]:
+        """Places, model, place among its model's and rows of a cell in the part of a pass that ends the line."""
         if self._per_place is None:
-            width, rest, rank = self._pass, self._rest, at
+            width, rest, rank, value, strata = self._pass, self._rest, at, 0, 1
             if self.sample is not None:
                 prompt, hand = balanced(rank, (self._prompts, self._hands))
                 places: Sequence[int] = self._places(prompt)
@@ -199,7 +199,20 @@ class Plan:
             *kept, hand = balanced(rank, (*others, self._hands))
             places = [*kept[: self._per_place], value, *kept[self._per_place :]]
         base, more = divmod(rest, width)
-        return places, hand, base + (rank < more)
+        # Of as many cells in a row as there are models, the balanced order gives one to each.
+        return places, hand, rank // self._hands * strata + value, base + (rank < more)
+
+    def _dealt(self, turn: int, prompt: int, places: Sequence[int]) -> tuple[int, int, int]:
+        """What a cell of a full pass is dealt out by."""
+        if self.sample is not None:
+            return turn * self._prompts + prompt, 0, 1
+        row, within, fastest = turn, 0, 1
+        for axis, size, place in zip(self.axes, self._sizes, places, strict=True):
+            if axis.stratum:
+                within, fastest = within * size + place, size
+            else:
+                row = row * size + place
+        return row, within, fastest
 
     def _places(self, prompt: int) -> Sequence[int]:
         if self.sample is None:

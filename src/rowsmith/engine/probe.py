@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import BaseModel, Field
 
 from rowsmith.engine.asking import Price
-from rowsmith.errors import BadRequestError, ProviderError, ProviderTimeoutError
+from rowsmith.errors import BadRequestError, ConfigError, ProviderError, ProviderTimeoutError
 from rowsmith.llm.clock import Clock
 from rowsmith.llm.learned import Headers
+from rowsmith.llm.parameters import refusal
 from rowsmith.llm.provider import Provider
 from rowsmith.llm.structured.output import Output
 from rowsmith.llm.structured.rungs import looks_like_unsupported
@@ -39,6 +40,7 @@ class Probed:
         seconds: from sending to the complete answer.
         usage: its tokens.
         cost: in US dollars; None where no price is known.
+        refused: the parameters that it refuses, and that were left out.
         told: the limits that the service tells of in its headers, in words.
     """
 
@@ -48,6 +50,7 @@ class Probed:
     seconds: float = 0.0
     usage: Usage = field(default_factory=Usage)
     cost: float | None = None
+    refused: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
 
 
@@ -66,24 +69,38 @@ async def probe(provider: Provider, transport: Transport, price: Price, clock: C
         price: what a call costs.
         clock: the time.
     """
-    rung = provider.rungs[0]
-    for rung in provider.rungs:
+    rungs, rung, omit = iter(provider.rungs[1:]), provider.rungs[0], frozenset[str]()
+    refused: tuple[str, ...] = ()
+    while True:
         hints = {"country": "France", "capital": "Paris"}
-        request = Request(_OUTPUT.prompt_for(rung, _QUESTION), _OUTPUT.schema, rung, hints)
+        request = Request(_OUTPUT.prompt_for(rung, _QUESTION), _OUTPUT.schema, rung, hints, omit=omit)
         started = clock.now()
         try:
             async with asyncio.timeout(PROBE_SECONDS):
                 completion = await provider.complete(provider.encode(request), transport)
         except BadRequestError as error:
-            if looks_like_unsupported(error) and rung is not provider.rungs[-1]:
-                continue
-            return Probed(rung, error)
+            try:
+                found = refusal(provider, error, omit)
+            except BadRequestError:
+                return Probed(rung, error, refused=refused)
+            lower = next(rungs, None) if found is None and looks_like_unsupported(error) else None
+            if found is None and lower is None:
+                return Probed(rung, error, refused=refused)
+            if found is not None:
+                omit |= {found.name}
+                refused += () if found.instead else (found.name,)
+            rung = lower or rung
+            continue
         except ProviderError as error:
-            return Probed(rung, error)
+            return Probed(rung, error, refused=refused)
+        except ConfigError as error:
+            # What it needs is looked for at the first call: a package, a file of weights.
+            failed = ProviderError(str(error), provider=provider.name, model=provider.model_id)
+            return Probed(rung, failed, refused=refused)
         except TimeoutError:
-            return Probed(rung, _silent(provider))
-        return _read(provider, rung, completion, clock.now() - started, price, clock)
-    raise AssertionError("a provider has at least one rung")
+            return Probed(rung, _silent(provider), refused=refused)
+        came = _read(provider, rung, completion, clock.now() - started, price, clock)
+        return replace(came, refused=refused)
 
 
 def _read(provider: Provider, rung: Rung, completion: Completion, seconds: float, price: Price, clock: Clock) -> Probed:
@@ -92,7 +109,7 @@ def _read(provider: Provider, rung: Rung, completion: Completion, seconds: float
     told = Headers().read(completion.headers or {}, clock.now(), clock.date())
     limits = tuple(f"{one.limit:,.0f} {one.unit}{_per(one.window)}" for one in told)
     usage = completion.usage
-    return Probed(rung, None, fault, seconds, usage, price(provider, usage), limits)
+    return Probed(rung, None, fault, seconds, usage, price(provider, usage), told=limits)
 
 
 def _per(window: float | None) -> str:

@@ -22,12 +22,14 @@ class Recipe(Protocol):
     """Raised when the same answers make other rows than before: stored answers are then read anew."""
     roles: ClassVar[tuple[str, ...]]
     """What models are used as; the first is the one that every cell asks."""
-    text_fields: ClassVar[tuple[str, ...]]
-    """The row's fields that gates look at; two rows are duplicates if all of these are alike."""
     growing_fields: ClassVar[frozenset[str]]
     """Configuration fields that may be added to on the same output: values of axes, counts."""
     check_fields: ClassVar[frozenset[str]]
     """Configuration fields by which rows are checked: a change reads the stored answers anew."""
+
+    @property
+    def text_fields(self) -> tuple[str, ...]:
+        """The row's fields that gates look at; two rows are duplicates if all of these are alike."""
 
     @property
     def axes(self) -> Sequence[Axis]:

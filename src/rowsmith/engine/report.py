@@ -63,7 +63,8 @@ class Report:
     Attributes:
         rows: rows in the file.
         expected: rows that the plan makes.
-        ended: `complete`, `short` (rounds used up or calls failed) or `stopped`.
+        ended: `complete`, `short` (rounds used up or calls failed), `stopped`, or `waiting` (for batches; start the
+            run again when they have ended).
         why: why it stopped, in one line; empty otherwise.
         calls: calls answered in this start.
         replayed: answers taken from the ledger in this start.
@@ -71,6 +72,9 @@ class Report:
         rejected: refused answers and rows in this start, by gate.
         spend: all that was ever spent on this run, by (model, role).
         lacks: what is missing, by group.
+        skipped: rows of the source that were left out, by reason; of kinds that are made of rows.
+        batches: batches that services still have.
+        in_batches: requests in them.
         seconds: how long this start took.
     """
 
@@ -84,6 +88,9 @@ class Report:
     rejected: Counter[str] = field(default_factory=Counter)
     spend: dict[tuple[str, str], Spend] = field(default_factory=dict)
     lacks: list[Lack] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    batches: int = 0
+    in_batches: int = 0
     seconds: float = 0.0
 
     @property

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from rowsmith.engine.asking import Asker, Door, Price
+from rowsmith.engine.ahead import Ahead, Made
+from rowsmith.engine.asking import Asker, Door, HandIn, Price
+from rowsmith.engine.batch.office import Office
+from rowsmith.engine.batch.tray import Tray
+from rowsmith.engine.batch.waves import Waves
+from rowsmith.engine.batch.wire import at_batch_price, must_have_batches, must_have_no_batches
 from rowsmith.engine.budget import Budget, Limits
-from rowsmith.engine.cellwork import CellWork, Work
+from rowsmith.engine.cellwork import CellWork
 from rowsmith.engine.claims import Claims
+from rowsmith.engine.crew import Crew
+from rowsmith.engine.doors import open_doors
+from rowsmith.engine.ending import Ending
 from rowsmith.engine.estimate import Estimate, estimate
-from rowsmith.engine.events import Event, Listener, Retry, RunFinished, RunStarted, Waiting
+from rowsmith.engine.events import CallMade, Event, Listener, RunFinished, RunStarted
 from rowsmith.engine.journal import journal_of_run
 from rowsmith.engine.ledger import CellStatus, Ledger, RunPaths
 from rowsmith.engine.matching import earlier_values, match
@@ -29,10 +37,10 @@ from rowsmith.engine.recipe import Recipe
 from rowsmith.engine.report import Report
 from rowsmith.engine.sampling import Shut, Trial, Trials
 from rowsmith.engine.shielded import to_the_end
+from rowsmith.engine.shift import Shift
 from rowsmith.engine.statistics import Statistics, lacks_of, spend_of
-from rowsmith.errors import ConfigError, QuotaError, RunError, StorageError
-from rowsmith.llm.caller import Caller, Notice, RetryNotice
-from rowsmith.llm.limits import Limiter, Stopped
+from rowsmith.errors import ConfigError, ProviderError, QuotaError, RunError, StorageError
+from rowsmith.llm.limits import Stopped
 from rowsmith.llm.prices import Prices
 from rowsmith.llm.structured.rungs import Rungs
 from rowsmith.llm.transport import Transport
@@ -48,7 +56,6 @@ def plan_of(recipe: Recipe, models: Models) -> Plan:
         recipe.axes,
         recipe.rows,
         models=models.identities(),
-        dealt=models.dealt,
         sample=recipe.sample,
         seed=recipe.seed,
     )
@@ -70,7 +77,8 @@ class Run:
         plan: what is to be done.
 
     Raises:
-        ConfigError: the cost is to be limited, and a model's price is not known.
+        ConfigError: the cost is to be limited, and a model's price is not known; or a model is to be asked in batches
+            and cannot be.
     """
 
     def __init__(
@@ -92,15 +100,13 @@ class Run:
         self._price = price or Prices(self._options.clock.date)
         limits = Limits.of(self._options)
         self._budget = Budget(limits, models, self._price, self.stop) if limits else None
+        if self._options.batch:
+            must_have_batches(models)
         self._source = source
         self.plan = plan_of(recipe, models)
         self._callers: dict[int, Door] = {}
-        self._workers: set[asyncio.Task[None]] = set()
-        self._active = 0
-        self._change = asyncio.Event()
-        self._why = ""
-        self._failed = asyncio.Event()
-        self._failure: Exception | None = None
+        self._ending = Ending()
+        self._ending.tell(self._close)
 
     @property
     def report(self) -> Report:
@@ -117,13 +123,30 @@ class Run:
         """
         started = self._options.clock.now()
         self.report.ended = "stopped"
-        async with self._opened() as ledger:
+        async with self._opened(by_batch=self._options.batch) as (ledger, transport):
             try:
-                await self._work_through(ledger)
+                await self._work_through(ledger, transport)
             finally:
                 await to_the_end(self._conclude(ledger, started))
-        if self._failure is not None:
-            raise self._failure
+        if self._ending.failure is not None:
+            raise self._ending.failure
+        return self.report
+
+    async def cancel_batches(self) -> Report:
+        """Ask the services to end all batches of the run early, wait for that, and keep what was answered.
+
+        Raises:
+            RunError, ProviderError, asyncio.CancelledError: as `execute`.
+        """
+        started = self._options.clock.now()
+        async with self._opened(by_batch=True) as (ledger, transport):
+            try:
+                await self._until_stopped(self._waves(ledger, transport).cancel())
+                self.stop("its batches were cancelled")
+            finally:
+                await to_the_end(self._conclude(ledger, started))
+        if self._ending.failure is not None:
+            raise self._ending.failure
         return self.report
 
     async def try_out(self, numbers: Iterable[int]) -> list[Trial]:
@@ -138,23 +161,49 @@ class Run:
             RunError, ProviderError, asyncio.CancelledError: as `execute`.
         """
         asked = sorted(numbers)
-        async with self._opened() as ledger:
+        async with self._opened() as (ledger, _):
+            must_have_no_batches(ledger.batches)
             shut = {provider: Shut() for provider in self._callers}
             trials = Trials(self._recipe, ledger, self._emit)
             trials.asker = self._asker(ledger, self._callers, trials.tell)
             trials.shut = self._asker(ledger, shut, trials.tell)
             try:
-                await self._put_to_work(Pending(asked, ()), trials, ledger, ledger.store.is_known, len(asked))
+                crew = self._crew(ledger)
+                await crew.work(Pending(asked, ()), trials, ledger.store.is_known, self._at_once(len(asked)))
             finally:
                 await to_the_end(self._leave(ledger))
-        if self._failure is not None:
-            raise self._failure
+        if self._ending.failure is not None:
+            raise self._ending.failure
         return trials.made()
+
+    async def ask_ahead(self, recipes: Sequence[Recipe]) -> list[Made]:
+        """Have rows made that the plan itself is to be made of, and not written: the first cell of each recipe.
+
+        What is asked is the run's: recorded in its ledger, counted in its cost, and not asked twice.
+
+        Args:
+            recipes: what to make. The run's own plan has a place for what is not known yet.
+
+        Raises:
+            RunError, ProviderError, asyncio.CancelledError: as `execute`.
+        """
+        async with self._opened() as (ledger, _):
+            first = [(recipe, plan_of(recipe, self._models).cell(0)) for recipe in recipes]
+            ahead = Ahead(first, ledger, self._emit, lambda tell: self._asker(ledger, self._callers, tell))
+            crew = Crew(ahead, ledger, self._ending, self._options.grace)
+            try:
+                count = len(recipes)
+                await crew.work(Pending(range(count), ()), ahead, lambda _: True, self._at_once(count))
+            finally:
+                await to_the_end(self._leave(ledger))
+        if self._ending.failure is not None:
+            raise self._ending.failure
+        return ahead.made()
 
     async def _leave(self, ledger: Ledger) -> None:
         """Commit what some trials have asked, with the run as far as it was before."""
         await ledger.flushed()
-        self.report.spend, self.report.why = spend_of(ledger), self._why
+        self.report.spend, self.report.why = spend_of(ledger), self._ending.why
         ledger.set_meta(state="finished" if ledger.was_finished else "stopped")
         await ledger.flushed()
 
@@ -171,13 +220,15 @@ class Run:
         if sample < 0:
             raise ConfigError(f"a sample has 0 or more cells, not {sample}")
         trials = await self.try_out(self.plan.spread(sample)) if sample else []
-        most = self._options.max_concurrency
-        return await estimate(
-            self._recipe, self._models, self.plan, price=self._price, max_concurrency=most, trials=trials
-        )
+        options = self._options
+        price = at_batch_price(self._price) if options.batch else self._price
+        most = options.max_concurrency
+        found = await estimate(self._recipe, self._models, self.plan, price=price, max_concurrency=most, trials=trials)
+        # How long a batch takes is up to the service: limits of requests in time are those of single calls.
+        return replace(found, seconds=None) if options.batch else found
 
     @asynccontextmanager
-    async def _opened(self) -> AsyncIterator[Ledger]:
+    async def _opened(self, *, by_batch: bool = False) -> AsyncIterator[tuple[Ledger, Transport]]:
         """The ledger, brought to the plan, with all that is needed to call models."""
         in_flight = self._options.max_concurrency * len(self._models.all())
         with Ledger(self._paths, fresh=self._options.fresh, in_flight=in_flight) as ledger:
@@ -185,15 +236,17 @@ class Run:
             if self._source:
                 facts["source"] = orjson.dumps(self._source).decode()
             match(ledger, self._recipe, self._models, self.plan, **facts)
+            limits = Limits.of(self._options)
+            if limits and by_batch:
+                self._budget = Budget(limits, self._models, at_batch_price(self._price), self.stop)
             if self._budget is not None:
                 self._budget.begin(ledger)
             async with Transport() as transport:
-                self._open_callers(transport, ledger)
+                self._callers = open_doors(self._models, transport, ledger, self._options, self._budget, self._emit)
                 try:
-                    yield ledger
+                    yield ledger, transport
                 finally:
-                    for caller in self._callers.values():
-                        caller.stop()
+                    self._close()
 
     def stop(self, why: str) -> None:
         """Send no new calls; what is in flight goes on, and the run ends in good order.
@@ -201,86 +254,91 @@ class Run:
         Args:
             why: for the report, in one line.
         """
-        self._why = self._why or why
+        self._ending.stop(why)
+
+    def _close(self) -> None:
         for caller in self._callers.values():
             caller.stop()
-        self._change.set()
-
-    # -- before the first call -------------------------------------------------------------------------------------
-
-    def _open_callers(self, transport: Transport, ledger: Ledger) -> None:
-        options = self._options
-        today = time.strftime("%Y-%m-%d", time.gmtime(options.clock.date()))
-        for provider in self._models.all():
-            name = full_name(provider)
-            limiter = Limiter.shared(
-                provider,
-                options.clock,
-                ceiling=options.max_concurrency,
-                source=str(self._paths.ledger.resolve()),
-                made_today=ledger.store.calls_on(today, name),
-            )
-            budget = self._budget
-            sender = budget.counted(provider) if budget else provider
-            caller = Caller(sender, transport, limiter, options.policy, options.clock, self._teller(name))
-            self._callers[id(provider)] = budget.guarded(provider, caller) if budget else caller
-
-    def _teller(self, model: str) -> Callable[[Notice], None]:
-        def tell(notice: Notice) -> None:
-            if isinstance(notice, RetryNotice):
-                self._emit(Retry(model, str(notice.error), notice.attempt, notice.seconds))
-            else:
-                self._emit(Waiting(model, notice.reason, notice.seconds))
-
-        return tell
 
     # -- the work ---------------------------------------------------------------------------------------------------
 
-    async def _work_through(self, ledger: Ledger) -> None:
+    async def _work_through(self, ledger: Ledger, transport: Transport) -> None:
         plan, store = self.plan, ledger.store
         settled = store.count(CellStatus.DONE, CellStatus.SHORT)
         names = tuple(full_name(provider) for provider in self._models.all())
         report = self.report
         report.expected = plan.total_rows
         self._emit(RunStarted(str(self._paths.rows), len(plan), settled, plan.total_rows, store.rows(), names))
+        if not self._options.batch:
+            must_have_no_batches(ledger.batches)
+        elif ledger.batches.live():
+            ledger.was_finished = False
         if settled == len(plan) and ledger.was_finished:
             return
+        crew = self._crew(ledger)
+        tray = Tray(self._models, ledger.batches) if self._options.batch else None
+        asker = (
+            self._asker(ledger, self._callers, self._emit)
+            if tray is None
+            else self._asker(ledger, self._callers, self._tell_of_batches, tray.hand_in)
+        )
         work = CellWork(
             self._recipe,
-            self._asker(ledger, self._callers, self._emit),
+            asker,
             ledger,
             self._emit,
             max_rounds=self._recipe.max_rounds,
-            reopen=lambda number: self._reopen(pending, number),
+            reopen=crew.reopen,
+            tray=tray,
         )
         if self._recipe.unique:
             work.claims = Claims(Seen(plan.total_rows), work.displaced, self._near())
             work.claims.load(ledger.marks())
-        pending = Pending(range(len(plan)), ledger.settled())
-        known_before = settled < len(plan) and store.count(CellStatus.OPEN, CellStatus.FAILED) > 0
-        known = store.is_known if known_before else lambda _: False
-        await self._put_to_work(pending, work, ledger, known, len(plan) - settled)
-        # Only now: before, a cell still to be worked on may be about to claim what another was refused.
-        resumed = work.claims is not None and not ledger.was_finished and not self._why
-        if work.claims is not None and resumed and (wronged := set(work.claims.stale(ledger.denied()))):
-            for number in wronged:
-                work.displaced(number)
-            await self._put_to_work(pending, work, ledger, known, len(wronged))
+        shift = Shift(crew, work, ledger, self._ending, self._at_once(len(plan)))
+        if tray is None:
+            await shift.once(len(plan), settled)
+        else:
+            waves = self._waves(ledger, transport)
+            await self._until_stopped(shift.in_waves(waves, len(plan), wait=not self._options.no_wait))
+
+    async def _until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do work with batches, of which every part may find that the run is to end."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            self.stop("interrupted")
+            raise
+        except Stopped:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError from None
+        except QuotaError as error:
+            _log.error("%s", error)
+            self.stop(str(error))
+        except ProviderError as error:
+            self._ending.fail(error)
+
+    def _crew(self, ledger: Ledger) -> Crew:
+        return Crew(self.plan, ledger, self._ending, self._options.grace)
+
+    def _at_once(self, cells: int) -> int:
+        return min(cells, self._options.max_concurrency * len(self._callers))
+
+    def _waves(self, ledger: Ledger, transport: Transport) -> Waves:
+        office = Office(ledger, self._models, transport, self._options, self._budget, self._emit, self._ending)
+        return Waves(office, self.plan, at_batch_price(self._price))
 
     def _near(self) -> NearIndex | None:
         threshold = self._recipe.near_duplicates
         return None if threshold is None else NearIndex(threshold, self.plan.total_rows)
 
-    async def _put_to_work(
-        self, pending: Pending, work: Work, ledger: Ledger, known: Callable[[int], bool], cells: int
-    ) -> None:
-        """Have the pending cells worked on, many at once, and wait for the end."""
-        for _ in range(min(cells, self._options.max_concurrency * len(self._callers))):
-            task = asyncio.create_task(self._worker(pending, work, ledger, known))
-            self._workers.add(task)
-        await self._wait_for_workers()
-
-    def _asker(self, ledger: Ledger, doors: Mapping[int, Door], emit: Callable[[Event], None]) -> Asker:
+    def _asker(
+        self,
+        ledger: Ledger,
+        doors: Mapping[int, Door],
+        emit: Callable[[Event], None],
+        hand_in: HandIn | None = None,
+    ) -> Asker:
         rungs = Rungs.from_json(ledger.meta["rungs"]) if "rungs" in ledger.meta else Rungs()
         return Asker(
             self._models,
@@ -293,69 +351,8 @@ class Run:
             emit,
             values=self._recipe.growing_values,
             earlier=earlier_values(ledger),
+            hand_in=hand_in,
         )
-
-    async def _worker(self, pending: Pending, work: Work, ledger: Ledger, known: Callable[[int], bool]) -> None:
-        """Take cells one after the other until there is none left, here or still to be reopened."""
-        plan = self.plan
-        while not self._why:
-            taken = pending.next()
-            if taken is None:
-                if self._active == 0:
-                    self._change.set()
-                    return
-                self._change.clear()
-                await self._change.wait()
-                continue
-            number, reopened = taken
-            self._active += 1
-            try:
-                await work.carry_out(plan.cell(number), known=reopened or known(number))
-            except Stopped:
-                return
-            except QuotaError as error:
-                _log.error("%s", error)
-                self.stop(str(error))
-                return
-            except Exception as error:
-                self._fail(ledger.explained(error))
-                return
-            finally:
-                self._active -= 1
-                if self._active == 0:
-                    self._change.set()
-            if ledger.full:
-                self.stop("the disk is full")
-
-    def _fail(self, error: Exception) -> None:
-        self._failure = self._failure or error
-        self.stop(f"{type(error).__name__}: {error}")
-        self._failed.set()
-
-    def _reopen(self, pending: Pending, number: int) -> None:
-        pending.reopen(number)
-        self._change.set()
-
-    async def _wait_for_workers(self) -> None:
-        """Wait for the end; after a failure, or if this task is cancelled, no longer than the grace time.
-
-        Cancelled a second time it waits for no answer any more. No worker outlives it.
-        """
-        everyone: asyncio.Future[Any] = asyncio.gather(*self._workers, return_exceptions=True)
-        failed: asyncio.Future[Any] = asyncio.ensure_future(self._failed.wait())
-        grace = self._options.grace
-        try:
-            await asyncio.wait({everyone, failed}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait({everyone}, timeout=grace if self._failed.is_set() else None)
-        except asyncio.CancelledError:
-            self.stop("interrupted")
-            await asyncio.wait({everyone}, timeout=grace)
-            raise
-        finally:
-            failed.cancel()
-            for task in self._workers:
-                task.cancel()
-            await to_the_end(_ended(everyone))
 
     # -- after the last call ----------------------------------------------------------------------------------------
 
@@ -369,28 +366,33 @@ class Run:
                 )
             await asyncio.to_thread(ledger.put_in_order)
         except RunError as error:
-            self._fail(error)
+            self._ending.fail(error)
         store, report = ledger.store, self.report
         report.rows = store.rows()
         report.seconds = self._options.clock.now() - started
         report.spend = spend_of(ledger)
         report.lacks = lacks_of(store.lacking(), self._group, lambda number: self.plan.cell(number).want)
-        report.why = self._why
-        report.ended = "stopped" if self._why else "short" if report.rows < report.expected else "complete"
+        live = ledger.batches.live()
+        report.batches, report.in_batches = len(live), sum(batch.items for batch in live)
+        report.why = why = self._ending.why
+        ended = "waiting" if live else "short" if report.rows < report.expected else "complete"
+        report.ended = "stopped" if why else ended
         if not ledger.failed:
             lacks = orjson.dumps(report.lacks).decode()
-            ledger.set_meta(state="stopped" if self._why else "finished", lacks=lacks)
+            ledger.set_meta(state="stopped" if why or live else "finished", lacks=lacks)
             await ledger.flushed()
         self._emit(RunFinished(report))
 
     def _group(self, number: int) -> dict[str, str]:
         cell = self.plan.cell(number)
-        return {**self._recipe.group(cell), "model": full_name(self._models.llms[cell.model])}
+        owner = self._models.owner(cell, self._recipe.seed)
+        return {**self._recipe.group(cell), "model": full_name(owner)}
+
+    def _tell_of_batches(self, event: Event) -> None:
+        """Tell of answers in the ledger as long as they can only be of earlier starts: each wave takes up all again."""
+        if not (isinstance(event, CallMade) and event.replayed and self.report.calls):
+            self._emit(event)
 
     def _emit(self, event: Event) -> None:
         for listener in self._listeners:
             listener(event)
-
-
-async def _ended(tasks: asyncio.Future[Any]) -> None:
-    await asyncio.wait({tasks})

@@ -183,7 +183,7 @@ class Witness:
     async def ask(self, cell: Cell, ordinal: str, role: str, prompt: Prompt, shape: Shape, file: CallFile) -> Answered:
         """As the asker's."""
         answered = await self._asker.ask(cell, ordinal, role, prompt, shape, file)
-        name = full_name(self.models.provider(role, cell.model))
+        name = full_name(answered.provider)
         self._exchanges[shown(answered.key)] = Exchange(role, name, prompt.messages, answered.completion.text)
         return answered
 

@@ -33,6 +33,7 @@ class BatchStatus:
         answered: of them those with an answer so far; 0 where the service does not tell before the end.
         failed: of them those that came to nothing so far.
         message: the service's own words on a failure.
+        later: of one that failed: the service only had no room for it, and may have when other batches have ended.
     """
 
     state: BatchState
@@ -40,6 +41,7 @@ class BatchStatus:
     answered: int = 0
     failed: int = 0
     message: str = ""
+    later: bool = False
 
 
 class BatchResult(NamedTuple):
@@ -113,7 +115,10 @@ class Batches(Protocol):
         """What came of the requests of a batch that has ended, in any order. Some may be missing."""
 
     async def cancel(self, batch: str, transport: Transport) -> None:
-        """Ask the service to end a batch early; it may take minutes until it has ended."""
+        """Ask the service to end a batch early; it may take minutes until it has ended.
+
+        One that has ended already is left alone.
+        """
 
 
 @runtime_checkable

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 import orjson
 
@@ -30,11 +29,11 @@ from rowsmith.errors import (
     RateLimitError,
     ServiceError,
 )
+from rowsmith.llm import secrecy
 
 MESSAGE_LENGTH = 300
 """Characters of a service's message that are kept."""
 
-_SHORTEST_SECRET = 4
 _KEY_SHAPED = re.compile(
     r"\b(?:sk|gsk|xai|hf|nvapi|csk|tgp|fw)[-_](?=[\w.-]*[\d*])[\w.*-]{8,}[\w*]|\bAIza[\w*-]{10,}", re.ASCII
 )
@@ -49,12 +48,16 @@ _UNPAID = re.compile(
     r"|reached your specified [\w ]*usage limit",
     re.IGNORECASE,
 )
+# LiteLLM's proxy looks for a key that is not its own in a database, and says so if there is none.
 _WRONG_KEY = re.compile(
-    r"api[ _-]?key(?: is)? (?:not valid|invalid)|(?:invalid|incorrect|wrong) api[ _-]?key|api_key_invalid",
+    r"api[ _-]?key(?: is)? (?:not valid|invalid)|(?:invalid|incorrect|wrong) api[ _-]?key|api_key_invalid"
+    r"|no_db_connection",
     re.IGNORECASE,
 )
 _NO_MODEL = re.compile(
-    r"not a valid model|\bmodel [`'\"]?[\w./:@-]+[`'\"]? (?:does not exist|(?:is |was )?not found)", re.IGNORECASE
+    r"not a valid model|invalid model name"
+    r"|\bmodel [`'\"]?[\w./:@-]+[`'\"]? (?:does not exist|(?:is |was )?not found)",
+    re.IGNORECASE,
 )
 # OpenRouter: the model is there, but nobody who serves it takes what the request has in it.
 _NO_SUCH_ROUTE = re.compile(r"(?:handle|support) the requested parameters", re.IGNORECASE)
@@ -184,11 +187,13 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def scrub(text: str, secrets: tuple[str, ...]) -> str:
-    """The text with every secret, plain or percent-encoded, and all that has the shape of a key turned into `***`."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= _SHORTEST_SECRET:
-            text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
-    return _KEY_SHAPED.sub("***", text)
+    """The text with every secret, in whatever way it is written, and all that has the shape of a key, as `***`."""
+    return _KEY_SHAPED.sub(secrecy.HIDDEN, secrecy.without(text, secrets))
+
+
+def cleaned(text: object, caller: Caller) -> str:
+    """A name that a service gives something, of a model or a request, as it may be kept; empty for what is no text."""
+    return secrecy.without(text, caller.secrets) if isinstance(text, str) else ""
 
 
 def shorten(text: str, length: int = MESSAGE_LENGTH) -> str:
@@ -233,7 +238,7 @@ def _hint(kind: type[ProviderError], status: int, told: _Told, caller: Caller) -
     if kind is QuotaError:
         return "Add credit or wait until the quota is renewed; the run can then go on where it stopped"
     if kind is BadRequestError and told.param and "unsupported" in told.codes:
-        return f"This model refuses `{scrub(shorten(told.param, 60), caller.secrets)}`: leave it out"
+        return f"This model refuses `{shorten(scrub(told.param, caller.secrets), 60)}`: leave it out"
     return None
 
 

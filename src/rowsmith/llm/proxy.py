@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -28,6 +28,12 @@ class Proxy:
     host: str
     port: int
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no error may hold: the name and password as they are sent, and the password alone."""
+        tokens = [value.rpartition(" ")[2] for _, value in self.headers]
+        return (*tokens, *(b64decode(token).decode().partition(":")[2] for token in tokens))
 
 
 def find(address: Address) -> Proxy | None:

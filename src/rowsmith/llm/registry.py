@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from rowsmith.config import shown
 from rowsmith.errors import ConfigError, did_you_mean
 from rowsmith.llm.provider import Provider
 
@@ -36,6 +37,24 @@ _OPENAI_NAMES = re.compile(r"gpt-|chatgpt|chat-latest|o\d+(-|$)|ft:")
 def available() -> list[str]:
     """The names of all providers that are installed, sorted. None of them is imported."""
     return sorted({point.name for point in entry_points(group=GROUP)})
+
+
+def entry_point(name: str) -> EntryPoint:
+    """Where a provider is brought from.
+
+    Raises:
+        ConfigError: nothing of that name is installed.
+    """
+    return _point(name, name, complete=True)
+
+
+def provider_class(name: str) -> Any:
+    """What makes the providers of a name: called with `model_id` and the user's arguments.
+
+    Raises:
+        ConfigError: nothing of that name is installed, or it cannot be loaded.
+    """
+    return _loaded(entry_point(name))
 
 
 def resolve(spec: str | Mapping[str, Any] | Provider) -> Provider:
@@ -64,7 +83,7 @@ def resolve(spec: str | Mapping[str, Any] | Provider) -> Provider:
         raise ConfigError(f"A model must be a provider, not its class: write {spec.__name__}(...).")
     if isinstance(spec, Provider):
         return spec
-    raise ConfigError(f"A model must be a text such as 'openai/gpt-5-mini', a mapping or a provider; it is {spec!r}.")
+    raise ConfigError(f"A model must be a text such as 'openai/gpt-5-mini', a mapping or a provider; it is {shown(spec)}.")
 
 
 def _made(written: str, arguments: dict[str, Any]) -> Provider:

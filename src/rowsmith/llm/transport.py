@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from rowsmith.errors import ConfigError
-from rowsmith.llm import address, failures, no_reply, proxy
+from rowsmith.llm import address, failures, no_reply, proxy, secrecy
 from rowsmith.llm.connection import Connection
 from rowsmith.llm.failures import Caller
 from rowsmith.llm.heads import request_head
@@ -20,7 +20,6 @@ __all__ = ["CONNECT_SECONDS", "Caller", "Reply", "Transport"]
 
 _NO_HEADERS: Mapping[str, str] = {}
 _MOST_ROUTES = 256
-_LOGIN = re.compile(r"//[^/@]*@")
 
 
 class _Route:
@@ -61,6 +60,7 @@ class Transport:
         self._trust_env = trust_env
         self._pool: Pool | None = None
         self._routes: dict[tuple[str, str, int], _Route] = {}
+        self._endings: list[Callable[[], Awaitable[None]]] = []
 
     async def __aenter__(self) -> Self:
         if self._pool is not None:
@@ -75,6 +75,12 @@ class Transport:
         self._routes.clear()
         if pool is not None:
             await pool.close()
+        while self._endings:
+            await self._endings.pop()()
+
+    def on_close(self, ending: Callable[[], Awaitable[None]]) -> None:
+        """Have something done when this is closed: for connections that a provider keeps itself. It must not raise."""
+        self._endings.append(ending)
 
     def post(
         self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, caller: Caller
@@ -121,14 +127,15 @@ class Transport:
         else:
             if 200 <= reply.status < 300:
                 return reply
-            raise failures.from_reply(reply.status, reply.headers, reply.body, caller)
+            raise failures.from_reply(reply.status, reply.headers, reply.body, _with_proxy(caller, route.origin))
         # Raised out here, so that what was raised is chained only where it shows no secret.
+        caller = _with_proxy(caller, route.origin)
         raise no_reply.translate(failed, route.place, timeout, caller) from no_reply.shown(failed, caller)
 
     def _route(self, pool: Pool, method: str, url: str, headers: Mapping[str, str], caller: Caller) -> _Route:
         to = _parsed(url)
         if to is None:
-            shown = failures.shorten(failures.scrub(_LOGIN.sub("//***@", url), caller.secrets))
+            shown = failures.shorten(failures.scrub(secrecy.address(url), caller.secrets))
             raise ConfigError(
                 f"{shown!r} is no address of a service. Give `api_base` as http://host:port or https://host."
             )
@@ -145,6 +152,11 @@ class Transport:
         made = _Route(given, head, origin, to.place, pool.idle(origin))
         self._routes[method, url, id(headers)] = made
         return made
+
+
+def _with_proxy(caller: Caller, origin: Origin) -> Caller:
+    """The caller, with what its proxy's name and password are among its secrets."""
+    return replace(caller, secrets=(*caller.secrets, *origin.proxy.secrets)) if origin.proxy is not None else caller
 
 
 def _parsed(url: str) -> address.Address | None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUserError
 from rowsmith.config import shown
 from rowsmith.errors import ConfigError, did_you_mean
 from rowsmith.llm.structured.shape import describe
+from rowsmith.prompts.outline import outline
 from rowsmith.recipes.fields import model_of, specs_of
 from rowsmith.recipes.references import load, source_of
 
@@ -39,6 +40,11 @@ def output_model(given: Any, name: str = "Entry") -> type[BaseModel]:
             f"Rename it, or give it another name in rows: Field(alias='{given.__name__.lower()}_{clash[0]}')"
         )
     return given
+
+
+def in_words(model: type[BaseModel]) -> str:
+    """The fields of an entry with their descriptions, for a system message: not every model sees the schema."""
+    return f"Each entry has these fields:\n{outline(model.model_json_schema())}"
 
 
 class RowFacts:

@@ -20,21 +20,19 @@ from rowsmith.llm.structured.output import ListOutput
 from rowsmith.llm.structured.shape import describe
 from rowsmith.llm.values import Message
 from rowsmith.prompts.check import check
-from rowsmith.prompts.outline import outline
 from rowsmith.prompts.template import Template
 from rowsmith.quality.config import code_of
 from rowsmith.quality.gates import Filter, Gate, Rejection, Row
 from rowsmith.quality.text import comparable
 from rowsmith.recipes.base import BaseRecipe, DatasetConfig, Language
 from rowsmith.recipes.fields import FieldSpec
-from rowsmith.recipes.outputs import RESERVED, RowFacts, output_model, same, sources_of
+from rowsmith.recipes.outputs import RESERVED, RowFacts, in_words, output_model, same, sources_of
 from rowsmith.recipes.references import load
 from rowsmith.recipes.task_axes import Axis, AxisValue
 
 CheckFunction = Annotated[Callable[[Row], str | None] | str, WithJsonSchema({"type": "string"})]
 """`(row) -> None`, or the reason against the row; or where such a function is."""
 _BUILT_IN = frozenset({"language_name", "language", "axes"})
-_SYSTEM = "{description}\n\nEach entry has these fields:\n{fields}"
 _EXAMPLES = "\n\nExamples of entries, for what they should be like. Never repeat one of them:\n{examples}"
 
 
@@ -314,8 +312,7 @@ def _value_of(axis: PlanAxis, wanted: str | None, given: bool) -> Any:
 
 def _system_message(config: Task) -> Message:
     """What is the same for every cell; the most lasting first."""
-    fields = outline(config.model.model_json_schema())
-    text = Template(_SYSTEM).render({"description": config.description.strip(), "fields": fields})
+    text = f"{config.description.strip()}\n\n{in_words(config.model)}"
     if config.examples:
         lines = "\n".join(json.dumps(_asked(example), ensure_ascii=False) for example in config.examples)
         text += Template(_EXAMPLES).render({"examples": lines})

@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rowsmith.testing.batches.script import BatchFailure, BatchScript, Item, ItemEnd
     from rowsmith.testing.calls import Call, Reply
     from rowsmith.testing.faults import (
         BadJSON,
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 __all__ = [
     "BadJSON",
     "BadRequest",
+    "BatchFailure",
+    "BatchScript",
     "Call",
     "CutOff",
     "Duplicates",
@@ -51,6 +54,8 @@ __all__ = [
     "Garbage",
     "Hang",
     "HtmlPage",
+    "Item",
+    "ItemEnd",
     "QuotaUsedUp",
     "Rate",
     "RateLimited",
@@ -67,7 +72,16 @@ __all__ = [
     "WrongSchema",
 ]
 
-_HOMES = {"Call": "calls", "Reply": "calls", "Rate": "gatekeeper", "ScriptedServer": "server"}
+_HOMES = {
+    "BatchFailure": "batches.script",
+    "BatchScript": "batches.script",
+    "Call": "calls",
+    "Item": "batches.script",
+    "ItemEnd": "batches.script",
+    "Rate": "gatekeeper",
+    "Reply": "calls",
+    "ScriptedServer": "server",
+}
 """The module of each name; the faults are all in `faults`."""
 
 

@@ -68,6 +68,10 @@ class Call:
         return self.asked.messages[-1].content if self.asked.messages else ""
 
 
+NO_CALL = Call(number=0, format="", path="", body={}, headers={}, asked=Asked(model="", messages=()), key="")
+"""What a fault is shown that a request meets which asks for no answer."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """What goes back, before a wire format makes bytes of it.

@@ -1,8 +1,8 @@
 """`python -m rowsmith.testing.fast`: a server that costs next to nothing, to measure clients against.
 
-It speaks as much HTTP/1.1 as a client with keep-alive and `Content-Length` needs. Every POST, whatever its path and
-body, gets a chat completion in OpenAI's format whose content is `{"entries": [{"text": ...}, ...]}`, its texts about
-120 characters long and no two alike. `GET /__calls` gives `{"count": ..., "max_in_flight_seen": ...}`. Its first
+It speaks as much HTTP/1.1 as a client with keep-alive and `Content-Length` needs. Every POST, whatever its body, gets an
+answer whose content is `{"entries": [{"text": ...}, ...]}`, its texts about 120 characters long and no two alike. The
+path decides its format: Anthropic's, Gemini's or Ollama's, and OpenAI's for all others. `GET /__calls` gives `{"count": ..., "max_in_flight_seen": ...}`. Its first
 line of output is JSON: `{"url": ..., "base_url": ..., "pid": ...}`. All else is in `python -m rowsmith.testing`.
 """
 
@@ -21,14 +21,36 @@ from typing import Final, cast
 from rowsmith.llm.filler.material import words_of
 
 _HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
-_BEFORE: Final = (
+_CONTENT: Final = b'{\\"entries\\":[%s]}'
+_OPENAI: Final = (
     b'{"id":"chatcmpl-fast","object":"chat.completion","created":0,"model":"fast","choices":[{"index":0,"message":'
-    b'{"role":"assistant","refusal":null,"content":"{\\"entries\\":['
-)
-_AFTER: Final = (
-    b']}"},"logprobs":null,"finish_reason":"stop"}],'
+    b'{"role":"assistant","refusal":null,"content":"' + _CONTENT + b'"},"logprobs":null,"finish_reason":"stop"}],'
     b'"usage":{"prompt_tokens":60,"completion_tokens":40,"total_tokens":100}}'
 )
+_ANTHROPIC: Final = (
+    b'{"id":"msg_fast","type":"message","role":"assistant","model":"fast","content":[{"type":"text","text":"'
+    + _CONTENT
+    + b'"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":60,"cache_creation_input_tokens":0,'
+    b'"cache_read_input_tokens":0,"output_tokens":40,"service_tier":"standard"}}'
+)
+_GEMINI: Final = (
+    b'{"candidates":[{"content":{"parts":[{"text":"' + _CONTENT + b'"}],"role":"model"},"finishReason":"STOP",'
+    b'"index":0}],"usageMetadata":{"promptTokenCount":60,"candidatesTokenCount":40,"totalTokenCount":100},'
+    b'"modelVersion":"fast","responseId":"fast"}'
+)
+_OLLAMA: Final = (
+    b'{"model":"fast","created_at":"2025-01-01T00:00:00.000000Z","message":{"role":"assistant","content":"'
+    + _CONTENT
+    + b'"},"done":true,"done_reason":"stop","total_duration":1000000,"load_duration":1000,"prompt_eval_count":60,'
+    b'"prompt_eval_duration":1000,"eval_count":40,"eval_duration":1000}'
+)
+_BY_PATH: Final = {b"/v1/messages": _ANTHROPIC, b"/api/chat": _OLLAMA}
+
+
+def _form(head: bytes) -> bytes:
+    """What is answered to a POST with this head, in lower case."""
+    path = head[5 : head.find(b" ", 5)]
+    return _GEMINI if path.endswith(b":generatecontent") else _BY_PATH.get(path, _OPENAI)
 
 
 def _word_list() -> list[bytes]:
@@ -54,11 +76,11 @@ class Answers:
         self._salt = os.urandom(8)
         self._texts = 0
 
-    def next(self) -> bytes:
+    def next(self, form: bytes = _OPENAI) -> bytes:
         """The next whole reply, head and body."""
         self.count += 1
         inner = self._text() if self._entries == 1 else b",".join([self._text() for _ in range(self._entries)])
-        body = _BEFORE + inner + _AFTER
+        body = form % inner
         return _HEAD + b"%d\r\n\r\n" % len(body) + body
 
     def _text(self) -> bytes:
@@ -102,25 +124,25 @@ class Connection(asyncio.Protocol):
                 break
             data = data[total:]
             if head.startswith(b"post"):
-                self._answer()
+                self._answer(_form(head))
             else:
                 self._transport.write(self._answers.shown())
         self._rest = data
 
-    def _answer(self) -> None:
+    def _answer(self, form: bytes) -> None:
         answers = self._answers
         if not self._latency:
-            self._transport.write(answers.next())
+            self._transport.write(answers.next(form))
             return
         answers.in_flight += 1
         if answers.in_flight > answers.max_in_flight_seen:
             answers.max_in_flight_seen = answers.in_flight
-        self._call_later(self._latency, self._send)
+        self._call_later(self._latency, self._send, form)
 
-    def _send(self) -> None:
+    def _send(self, form: bytes) -> None:
         self._answers.in_flight -= 1
         if not self._transport.is_closing():
-            self._transport.write(self._answers.next())
+            self._transport.write(self._answers.next(form))
 
 
 async def serve(port: int, latency: float, entries: int) -> None:

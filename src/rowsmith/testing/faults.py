@@ -285,13 +285,14 @@ class UnsupportedParameter(Fault):
     """400 to a body that has a certain parameter, as reasoning models refuse `temperature`.
 
     Args:
-        name: the parameter's name in the body, also inside Ollama's `options`.
+        name: the parameter's name in the body, also inside Ollama's `options` and Gemini's `generationConfig`.
     """
 
     name: str
 
     def change(self, call: Call, reply: Reply, /) -> Reply:
-        if self.name not in call.body and self.name not in (call.body.get("options") or {}):
+        within = (call.body, call.body.get("options") or {}, call.body.get("generationConfig") or {})
+        if not any(self.name in part for part in within):
             return reply
         message = f"Unsupported parameter: '{self.name}' is not supported with this model."
         return _error(400, message, "unsupported_parameter", self.name)

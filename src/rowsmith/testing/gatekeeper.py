@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
-from rowsmith.testing.calls import Call, Reply
+from rowsmith.testing.calls import NO_CALL, Call, Reply
 from rowsmith.testing.faults import RateLimited, UnknownModel, WrongKey
 
 
@@ -116,7 +116,7 @@ class Gatekeeper:
         """The reply to whoever has not the key that is asked for, or None."""
         if self._api_key is None or key == self._api_key:
             return None
-        return WrongKey().change(_NOBODY, Reply())
+        return WrongKey().change(NO_CALL, Reply())
 
     def unknown_model(self, call: Call) -> Reply | None:
         """The reply to a call for a model that does not exist, or None."""

@@ -19,18 +19,19 @@ import orjson
 
 from rowsmith.errors import BadRequestError, MissingDependencyError
 from rowsmith.testing.answers import default_answer
-from rowsmith.testing.batches import SERVICES, Desk
 from rowsmith.testing.batches.script import BatchScript, Item
 from rowsmith.testing.batches.store import BatchStore
 from rowsmith.testing.book import Book, settled
 from rowsmith.testing.calls import Asked, Call, Reply
 from rowsmith.testing.faults import Fault
-from rowsmith.testing.formats import FORMATS, WireFormat
+from rowsmith.testing.formats import FORMATS, OwnHeaders, WireFormat
 from rowsmith.testing.gatekeeper import Gatekeeper, Rate
 from rowsmith.testing.script import Faults, Script
 
 try:
     from aiohttp import web
+
+    from rowsmith.testing.batches.services import SERVICES, Desk
 except ModuleNotFoundError as exc:
     raise MissingDependencyError("The scripted server of rowsmith.testing", "testing") from exc
 
@@ -41,7 +42,7 @@ _START_SECONDS = 15.0
 
 
 class ScriptedServer:
-    """A model service for tests: OpenAI's chat completions and Ollama's chat at one address.
+    """A model service for tests: the formats of OpenAI, Anthropic, Ollama and others at one address.
 
     It runs in a thread of its own, with its own event loop, so that blocking and asynchronous tests can both use it:
 
@@ -115,7 +116,7 @@ class ScriptedServer:
 
     @property
     def url(self) -> str:
-        """The root of the address, such as `http://127.0.0.1:49152`; Ollama's address."""
+        """The root of the address, such as `http://127.0.0.1:49152`; the address for other formats than OpenAI's."""
         return f"http://127.0.0.1:{self._port}"
 
     @property
@@ -209,7 +210,8 @@ class ScriptedServer:
         for wire in FORMATS:
             for path in wire.paths:
                 app.router.add_post(path, partial(self._handle, wire))
-            app.router.add_get(wire.listing, partial(self._list_models, wire))
+            if wire.listing:
+                app.router.add_get(wire.listing, partial(self._list_models, wire))
         desk = Desk(app.router, self.batches, self._gate.wrong_key, self._answer_item, _reset)
         for service in SERVICES:
             service.open(desk)
@@ -257,7 +259,7 @@ class ScriptedServer:
             body = orjson.loads(raw)
             if not isinstance(body, dict):
                 raise ValueError("the body must be a JSON object")
-            asked = wire.read(body)
+            asked = wire.read({**body, **request.match_info})
         except ValueError as error:
             problem = Reply(status=400, error=str(error), code="invalid_request")
         call = Call(
@@ -291,7 +293,13 @@ class ScriptedServer:
         body = reply.raw
         if body is None:
             body = orjson.dumps(wire.write(call, reply) if reply.status == 200 else wire.error(reply))
-        headers = {"x-request-id": f"req_{call.number}", "Content-Type": reply.content_type, **reply.headers}
+        headers: Mapping[str, str] = {
+            "x-request-id": f"req_{call.number}",
+            "Content-Type": reply.content_type,
+            **reply.headers,
+        }
+        if isinstance(wire, OwnHeaders):
+            headers = wire.headers(headers)
         if reply.cut == "middle":
             response = web.StreamResponse(status=reply.status, headers=headers)
             response.content_length = len(body)

@@ -37,12 +37,12 @@ class ParquetWriter:
         self._arrow = _pyarrow()
         from pyarrow import parquet
 
-        self._schema = _schema(scan())
+        self._schema = schema_of(scan())
         self._parquet = parquet.ParquetWriter(file, self._schema, compression=compression)
         self._waiting: list[Row] = []
 
     def write(self, row: Row) -> None:
-        self._waiting.append(_without_empty(row))
+        self._waiting.append(without_empty(row))
         if len(self._waiting) == BATCH:
             self._flush()
 
@@ -63,13 +63,17 @@ def table_of(rows: Iterable[Row]) -> Any:
         MissingDependencyError, ConfigError: as `ParquetWriter`.
     """
     pyarrow = _pyarrow()
-    schema = _schema(rows)
+    schema = schema_of(rows)
     parts = [pyarrow.RecordBatch.from_pylist(batch, schema=schema) for batch in _batches(rows)]
     return pyarrow.Table.from_batches(parts, schema=schema)
 
 
-def _schema(rows: Iterable[Row]) -> Any:
-    """The type of each column, over all rows."""
+def schema_of(rows: Iterable[Row]) -> Any:
+    """The type of each column, over all rows, as a `pyarrow.Schema`.
+
+    Raises:
+        MissingDependencyError, ConfigError: as `ParquetWriter`.
+    """
     pyarrow = _pyarrow()
     found = pyarrow.schema([])
     for batch in _batches(rows):
@@ -86,16 +90,16 @@ def _schema(rows: Iterable[Row]) -> Any:
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    left = map(_without_empty, rows)
+    left = map(without_empty, rows)
     while batch := list(islice(left, BATCH)):
         yield batch
 
 
-def _without_empty(value: Any) -> Any:
+def without_empty(value: Any) -> Any:
     """The value with null where an object has no fields."""
     if isinstance(value, dict):
-        return {name: _without_empty(part) for name, part in value.items()} or None
-    return [_without_empty(part) for part in value] if isinstance(value, list) else value
+        return {name: without_empty(part) for name, part in value.items()} or None
+    return [without_empty(part) for part in value] if isinstance(value, list) else value
 
 
 def _pyarrow() -> Any:

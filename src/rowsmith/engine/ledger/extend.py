@@ -21,6 +21,8 @@ def extend(connection: sqlite3.Connection, plan: Plan) -> None:
     Raises:
         NotAnExtensionError: the plan lacks a cell, or lowers a count.
     """
+    if connection.execute("SELECT 1 FROM cells LIMIT 1").fetchone() is None:
+        return
     connection.create_function("last_want", 1, last_want, deterministic=True)
     _number_cells(connection, plan)
     _renumber(connection)
@@ -59,7 +61,9 @@ def _renumber(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM main.cells")
     connection.execute("INSERT INTO main.cells SELECT * FROM numbered ORDER BY cell")
     connection.execute("DROP TABLE temp.numbered")
-    connection.execute("UPDATE calls SET cell = (SELECT new FROM moved WHERE old = calls.cell)")
+    # Below 0 are calls that were made ahead of the plan: they belong to no cell of it.
+    connection.execute("UPDATE calls SET cell = (SELECT new FROM moved WHERE old = calls.cell) WHERE cell >= 0")
+    connection.execute("UPDATE items SET cell = (SELECT new FROM moved WHERE old = items.cell)")
     for table, columns in (
         ("blocks", "kind, moved.new, offset, length, blocks.rows, marks"),
         ("denied", "mark, moved.new"),

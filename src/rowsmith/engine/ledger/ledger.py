@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from rowsmith.engine.ledger.batches import BatchBook
 from rowsmith.engine.ledger.extend import extend
 from rowsmith.engine.ledger.files import BlockFile, storage_error, sync_folder
 from rowsmith.engine.ledger.lock import RunLock
@@ -28,6 +29,11 @@ _WANTS = re.compile(r"[1-9]\d*(,[1-9]\d*)*")
 _RESERVE = 4 << 20
 _RESERVE_PER_CALL = 32 << 10
 """Bytes set aside for a full disk: room for the group at hand, and for the answers that are still in flight."""
+
+
+def reserve_for(in_flight: int) -> int:
+    """Bytes that a run sets aside on the disk before its first call."""
+    return _RESERVE + in_flight * _RESERVE_PER_CALL
 
 
 class Ledger:
@@ -51,7 +57,7 @@ class Ledger:
     def __init__(self, paths: RunPaths, *, fresh: bool = False, in_flight: int = 0) -> None:
         self.paths = paths
         self._fresh = fresh
-        self._reserved = _RESERVE + in_flight * _RESERVE_PER_CALL
+        self._reserved = reserve_for(in_flight)
         self._stack = ExitStack()
         self.was_finished = False
         """The last start left nothing to be done."""
@@ -96,6 +102,7 @@ class Ledger:
             file.open(stopped_cleanly=clean, aside=self.paths.folder / f"{file.path.stem}.uncommitted.jsonl")
         self._writer = Writer(self._writing, self._files, self.paths.ledger, self._give_back)
         stack.callback(self._writer.close)
+        self.batches = BatchBook(reader, self._writer.put_step)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

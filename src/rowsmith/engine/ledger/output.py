@@ -49,15 +49,18 @@ def must_be_new(paths: RunPaths) -> None:
 
 
 def delete_run(paths: RunPaths) -> None:
-    """Remove what an earlier run made, but the lock, which is held. Without a ledger nothing is taken for a run's.
+    """Remove what an earlier run made, but the lock, which is held, and what was fetched of a source.
 
-    The rows go first and the ledger last: killed in between, the same can be done again.
+    Without a ledger nothing is taken for a run's. The rows go first and the ledger last: killed in between, the same
+    can be done again.
     """
     if not paths.ledger.exists():
         return
     paths.rows.unlink(missing_ok=True)
     ledger_last = sorted(paths.folder.iterdir(), key=lambda path: path == paths.ledger)
     for path in ledger_last:
+        if path == paths.source:
+            continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         elif path != paths.lock:

@@ -31,6 +31,11 @@ class RunPaths:
         return self.folder / "lock"
 
     @property
+    def source(self) -> Path:
+        """What was fetched of a source; it is no part of what the run has made, and stays when that is deleted."""
+        return self.folder / "source"
+
+    @property
     def reserve(self) -> Path:
         """Space set aside: given back when the disk is full, so that the answers at hand still find room."""
         return self.folder / "reserve"

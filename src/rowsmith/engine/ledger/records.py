@@ -28,6 +28,21 @@ class CellStatus(IntEnum):
     """Its calls failed; tried again by the next start."""
 
 
+class Stage(IntEnum):
+    """How far a batch has come, as far as the ledger knows."""
+
+    SUBMITTING = 0
+    """It is being handed in: whether the service has it is not known yet."""
+    RUNNING = 1
+    """The service has it."""
+    FETCHED = 2
+    """What came of it is in the ledger."""
+    REFUSED = 3
+    """The service refused it as a whole; its requests are free again."""
+    GIVEN_UP = 4
+    """The service does not know it any more; its requests are free again."""
+
+
 class CallRecord(NamedTuple):
     """One answered call.
 
@@ -106,3 +121,78 @@ class CellRecord(NamedTuple):
     wants: str
     rows: int
     reasons: str | None
+
+
+class ItemRecord(NamedTuple):
+    """A call that is handed in for a batch.
+
+    Attributes:
+        id: under which its result comes back.
+        cell, cell_key, ordinal, key, role: as those of a call.
+        who: the identity of the model that is asked, with its settings.
+        body: the request.
+    """
+
+    id: str
+    cell: int
+    cell_key: int
+    ordinal: str
+    key: bytes
+    role: str
+    who: bytes
+    body: bytes
+
+
+class ItemState(NamedTuple):
+    """A call that was handed in, and how it stands.
+
+    Attributes:
+        id, cell, cell_key, ordinal, key, role: as those of an `ItemRecord`.
+        size: bytes of its body.
+        batch: the number of the batch that has it; None if it waits to be submitted, or came to nothing.
+        tries: how often it came to nothing so far.
+        error: JSON of the error that it came to for good, or None.
+    """
+
+    id: str
+    cell: int
+    cell_key: int
+    ordinal: str
+    key: bytes
+    role: str
+    size: int
+    batch: int | None
+    tries: int
+    error: str | None
+
+
+class BatchRecord(NamedTuple):
+    """A batch.
+
+    Attributes:
+        number: from 1, in the order in which they were made.
+        name: ours for it, which no other batch bears.
+        who: the identity of the model that is asked, with its settings.
+        model: `provider/model_id`.
+        id: the service's; None as long as it is not known.
+        stage: a `Stage`.
+        items: its requests.
+        answered: those with an answer, as far as is known.
+        failed: those that came to nothing, as far as is known.
+        since: when it was handed in, in seconds since 1970.
+        until: when its results were fetched, or it was refused; None before.
+        message: the service's words on a failure.
+    """
+
+    number: int
+    name: str
+    who: bytes
+    model: str
+    id: str | None
+    stage: int
+    items: int
+    answered: int = 0
+    failed: int = 0
+    since: float = 0.0
+    until: float | None = None
+    message: str = ""

@@ -37,6 +37,22 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (day, model, role)
     ) STRICT, WITHOUT ROWID;
     """,
+    # `who` is the identity of the model's settings. An item with a batch is at the service; with an error, it came to
+    # nothing for good; with neither, it waits to be submitted. An item that was answered is a call and no item.
+    """
+    CREATE TABLE batches (
+        number INTEGER PRIMARY KEY, name TEXT NOT NULL, who BLOB NOT NULL, model TEXT NOT NULL, id TEXT,
+        stage INTEGER NOT NULL, items INTEGER NOT NULL, answered INTEGER NOT NULL, failed INTEGER NOT NULL,
+        since REAL NOT NULL, until REAL, message TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE items (
+        id TEXT PRIMARY KEY, cell INTEGER NOT NULL, cell_key INTEGER NOT NULL, ordinal TEXT NOT NULL,
+        key BLOB NOT NULL, role TEXT NOT NULL, who BLOB NOT NULL, body BLOB NOT NULL,
+        batch INTEGER, tries INTEGER NOT NULL, error TEXT, fatal INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX items_by_cell ON items (cell);
+    CREATE INDEX items_by_batch ON items (batch);
+    """,
 )
 
 

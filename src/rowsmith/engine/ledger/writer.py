@@ -31,6 +31,10 @@ BACKLOG = 8000
 """Records not yet committed above which producers wait: what bounds the memory when the disk is slow."""
 
 
+Step = Callable[[sqlite3.Connection], None]
+"""A change of the ledger's tables that is no record of its own; made in the order in which steps are put in, last."""
+
+
 @dataclass(slots=True)
 class Group:
     """Records that are committed together."""
@@ -41,6 +45,7 @@ class Group:
     cells: dict[int, CellRecord] = field(default_factory=dict)
     reopened: dict[int, None] = field(default_factory=dict)
     denied: list[tuple[int, int]] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
     meta: dict[str, Any] = field(default_factory=dict)
     size: int = 0
     """Records put in, kept by hand: it is asked for with each of them."""
@@ -112,6 +117,14 @@ class Writer:
         """A finished cell is to be worked on again."""
         with self._lock:
             self._group.reopened[cell] = None
+            self._rouse()
+
+    def put_step(self, step: Step, call: CallRecord | None = None) -> None:
+        """A change of the tables, and the call that is recorded with it, if any."""
+        with self._lock:
+            if call is not None:
+                self._group.calls.append(call)
+            self._group.steps.append(step)
             self._rouse()
 
     def put_meta(self, **values: Any) -> None:
@@ -217,6 +230,8 @@ class Writer:
             self._store.begin_cells(group.cells.values())
             self._store.add_calls(group.calls)
             self._store.add_spend(_spend(group.calls))
+            for step in group.steps:
+                step(self._store.connection)
 
     def _commit(self, group: Group) -> None:
         before = {kind: (file.length, file.crc) for kind, file in self._files.items()}
@@ -247,6 +262,8 @@ class Writer:
             store.reopen_cells(group.reopened)
         if group.denied:
             store.add_denied(group.denied)
+        for step in group.steps:
+            step(store.connection)
         lengths = [
             (f"{kind.name.lower()}_{what}", value)
             for kind, file in self._files.items()

@@ -14,6 +14,7 @@ import orjson
 
 from rowsmith import settings
 from rowsmith.errors import ConfigError, did_you_mean
+from rowsmith.llm.facts import Facts
 from rowsmith.llm.failures import Caller
 from rowsmith.llm.providers import anthropic_models, anthropic_reply, remote
 from rowsmith.llm.providers.anthropic_batch import AnthropicBatches
@@ -134,6 +135,22 @@ class AnthropicProvider(remote.RemoteModel):
             _headers=_headers(key, headers, recent=owner and not any(name in sent for name in _SAMPLING)),
             _max_tokens=self.max_completion_tokens or anthropic_models.max_tokens(model) + spare,
             _forces_tools=(model is None or model.takes_forced_tool) and not _thinks(sent),
+        )
+
+    @classmethod
+    def facts(cls) -> Facts:
+        """What holds for all models."""
+        return Facts(
+            title="Anthropic",
+            docs="https://platform.claude.com/docs/en/api/messages/create",
+            keys=(KEY_VARIABLE,),
+            needs_key=True,
+            base=DEFAULT_BASE,
+            endpoint=f"{DEFAULT_BASE}/v1/messages",
+            bases=(BASE_VARIABLE,),
+            rungs=cls.rungs,
+            learns_limits=True,
+            reasoning="reasoning_effort",
         )
 
     @property

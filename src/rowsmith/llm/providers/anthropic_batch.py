@@ -153,7 +153,7 @@ class AnthropicBatches:
         result = result if isinstance(result, dict) else {}
         kind = result.get("type")
         if kind == "succeeded":
-            answer = anthropic_reply.message(result.get("message"))
+            answer = anthropic_reply.message(result.get("message"), self.caller)
             return BatchResult(name, answer or self._error("the batch's result has no answer in it"))
         if kind == "errored":
             told = result.get("error")

@@ -46,19 +46,20 @@ def completion(reply: Reply, caller: Caller) -> Completion:
     data = remote.from_bytes(reply, caller)
     if isinstance(data, dict) and data.get("error"):
         raise error(data, reply.headers, caller)
-    found = message(data, reply.headers)
+    found = message(data, caller, reply.headers)
     if found is None:
         raise failures.malformed("the reply has no answer in it", reply.headers, reply.body, caller)
     return found
 
 
-def message(data: Any, headers: Mapping[str, str] | None = None) -> Completion | None:
+def message(data: Any, caller: Caller, headers: Mapping[str, str] | None = None) -> Completion | None:
     """A message of the service as a completion, or None where it is none.
 
     Its text is that of the text blocks, or the input of the tool that takes the answer. Thinking is not of the text.
 
     Args:
         data: the message, decoded.
+        caller: who asked.
         headers: of the reply that it came in, if it came alone.
     """
     if not isinstance(data, dict) or not isinstance(data.get("content"), list):
@@ -78,8 +79,8 @@ def message(data: Any, headers: Mapping[str, str] | None = None) -> Completion |
         text=text,
         finish=finish,
         usage=_usage(data.get("usage")),
-        model=str(data.get("model") or ""),
-        request_id=(headers or {}).get("request-id") or _text(data.get("id")),
+        model=failures.cleaned(data.get("model"), caller),
+        request_id=failures.cleaned((headers or {}).get("request-id") or _text(data.get("id")), caller) or None,
         headers=headers,
     )
 

@@ -71,8 +71,8 @@ def read(data: Any, reply: Reply, caller: Caller) -> Completion:
             text=text,
             finish=finish,
             usage=_usage(data.get("usageMetadata")),
-            model=data.get("modelVersion") or "",
-            request_id=data.get("responseId"),
+            model=failures.cleaned(data.get("modelVersion"), caller),
+            request_id=failures.cleaned(data.get("responseId"), caller) or None,
             headers=reply.headers,
         )
     except (KeyError, IndexError, TypeError, AttributeError):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from rowsmith.errors import BadRequestError, ConfigError
+from rowsmith.llm.facts import Facts
 from rowsmith.llm.filler.quotes import RULES, quoted
 from rowsmith.llm.filler.schema import UnfillableError, filler_of
 from rowsmith.llm.filler.seeds import MASK, seed_of
@@ -57,6 +58,11 @@ class OfflineProvider:
             raise ConfigError(
                 f"latency={self.latency!r}, timeout={self.timeout!r}: seconds; latency >= 0 and timeout > 0 are right."
             )
+
+    @classmethod
+    def facts(cls) -> Facts:
+        """What holds for all of them."""
+        return Facts(title="no model: placeholder text", rungs=(Rung.SCHEMA,), prices="free")
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from rowsmith import settings
 from rowsmith.errors import ConfigError
 from rowsmith.llm import failures
+from rowsmith.llm.facts import Facts
 from rowsmith.llm.failures import Caller
 from rowsmith.llm.prices import TokenPrices
 from rowsmith.llm.providers import remote
@@ -72,6 +73,22 @@ class OllamaProvider(remote.RemoteModel):
                 no_server=f"Ollama does not run at {base}. Start it with: ollama serve",
             ),
             _parameters=self._sent(),
+        )
+
+    @classmethod
+    def facts(cls) -> Facts:
+        """What holds for all models."""
+        base = f"http://127.0.0.1:{DEFAULT_PORT}"
+        return Facts(
+            title="Ollama",
+            docs="https://github.com/ollama/ollama/blob/main/docs/api.md",
+            keys=(KEY_VARIABLE,),
+            base=base,
+            endpoint=f"{base}/api/chat",
+            bases=BASE_VARIABLES,
+            rungs=cls.rungs,
+            reasoning="think",
+            prices="free",
         )
 
     @property
@@ -161,7 +178,7 @@ def _completion(reply: Reply, caller: Caller) -> Completion:
             text=content if isinstance(content, str) else "",
             finish=Finish.LENGTH if data.get("done_reason") == "length" else Finish.STOP,
             usage=Usage(remote.tokens(data, "prompt_eval_count"), remote.tokens(data, "eval_count")),
-            model=data.get("model") or "",
+            model=failures.cleaned(data.get("model"), caller),
             headers=reply.headers,
         )
     except (KeyError, TypeError, AttributeError):

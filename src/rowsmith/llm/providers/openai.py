@@ -15,6 +15,7 @@ import orjson
 from rowsmith import settings
 from rowsmith.errors import ConfigError, ProviderError
 from rowsmith.llm import failures, parameters
+from rowsmith.llm.facts import Facts
 from rowsmith.llm.failures import Caller
 from rowsmith.llm.prices import TokenPrices
 from rowsmith.llm.providers import remote, services
@@ -103,6 +104,24 @@ class ChatCompletions(remote.RemoteModel):
             _constraints=facts.constraints and not self.model_id.startswith("ft:"),
         )
         self._settle(_parameters=self._sent())
+
+    @classmethod
+    def facts(cls) -> Facts:
+        """What holds for all models of the service."""
+        service = cls.service
+        return Facts(
+            title=service.title,
+            docs=service.docs,
+            keys=service.keys,
+            needs_key=not service.own,
+            base=service.base,
+            endpoint=f"{service.base}/chat/completions" if service.base else "",
+            bases=service.bases,
+            rungs=service.rungs,
+            learns_limits=service.tells_limits,
+            reasoning="reasoning_effort",
+            prices="free" if service.own else "",
+        )
 
     @property
     def rungs(self) -> tuple[Rung, ...]:
@@ -307,8 +326,8 @@ def _completion(reply: Reply, caller: Caller, facts: Service = services.OPENAI) 
             text=text,
             finish=finish,
             usage=_usage(data.get("usage")),
-            model=data.get("model") or "",
-            request_id=reply.headers.get("x-request-id") or data.get("id"),
+            model=failures.cleaned(data.get("model"), caller),
+            request_id=failures.cleaned(reply.headers.get("x-request-id") or data.get("id"), caller) or None,
             headers=reply.headers,
         )
     except (KeyError, IndexError, TypeError, AttributeError):

@@ -6,18 +6,20 @@ import ipaddress
 import json
 import math
 import re
+from base64 import b64decode
 from collections.abc import Coroutine, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeGuard
 from urllib.parse import urlsplit
 
 import orjson
 
 from rowsmith.errors import ConfigError
-from rowsmith.llm import failures
+from rowsmith.llm import failures, secrecy
 from rowsmith.llm.failures import Caller
 from rowsmith.llm.prices import TokenPrices
 from rowsmith.llm.provider import KnownLimits
+from rowsmith.llm.secrecy import Secret
 
 if TYPE_CHECKING:
     from rowsmith.llm.transport import Reply, Transport
@@ -122,6 +124,10 @@ class RemoteModel:
             "parameters": self._parameters,
         }
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        """Itself: it never changes, and a copy of its key would not be the key."""
+        return self
+
     def _given_prices(self) -> TokenPrices | None:
         return TokenPrices.given(
             self.input_cost_per_million, self.output_cost_per_million, self.cached_input_cost_per_million
@@ -160,7 +166,7 @@ def check_key(key: str, source: str) -> str:
     """
     if not isinstance(key, str) or not key.strip():
         raise ConfigError(f"{source} must be a key; it is empty or no text.")
-    key = key.strip()
+    key = Secret(key.strip())
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigError(f"{source} holds a blank or a character that no key has: copy it again, in one piece.")
     return key
@@ -180,7 +186,7 @@ def check_base(value: object, source: str = "api_base") -> str:
     except ValueError:
         known = False
     if not known:
-        shown = failures.scrub(re.sub(r"//[^/@]*@", "//***@", value), ())
+        shown = failures.scrub(secrecy.address(value), ())
         raise ConfigError(f"{source} must be an address such as 'http://localhost:8080/v1'; it is {shown!r}.")
     if "@" in parts.netloc:
         raise ConfigError(f"{source} for {parts.hostname} must not hold a name or password: pass `api_key` instead.")
@@ -227,7 +233,7 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
             raise ConfigError(f"extra_headers: {name!r} is no name of a header.")
         if not isinstance(value, str) or not value.isprintable():
             raise ConfigError(f"extra_headers: the value of {name!r} must be text on one line.")
-    return dict(headers or {})
+    return {name: Secret(value) for name, value in (headers or {}).items()}
 
 
 def carries_key(headers: Mapping[str, str]) -> bool:
@@ -245,15 +251,19 @@ def merged_headers(key: str | None, extra: Mapping[str, str], key_header: str = 
     """
     ours = {"Content-Type": "application/json", "Accept": "application/json"}
     if key is not None:
-        ours[key_header] = f"Bearer {key}" if key_header == "Authorization" else key
+        ours[key_header] = Secret(f"Bearer {key}" if key_header == "Authorization" else key)
     overridden = {name.lower() for name in extra}
     return {name: value for name, value in ours.items() if name.lower() not in overridden} | dict(extra)
 
 
 def secrets_of(key: str | None, extra: Mapping[str, str]) -> tuple[str, ...]:
-    """All that must not be seen in an error: the key, and the user's headers with the last word of each."""
-    values = [key or "", *extra.values(), *(value.rpartition(" ")[2] for value in extra.values())]
-    return tuple(dict.fromkeys(value for value in values if len(value) >= 8 or value == key))
+    """All that must not be seen in an error: the key, and the user's headers with the last word of each.
+
+    Of a name and password in base64 (RFC 7617), the password too.
+    """
+    words = [value.rpartition(" ")[2] for value in extra.values()]
+    values = [key or "", *extra.values(), *words, *map(_password, words)]
+    return tuple(Secret(value) for value in dict.fromkeys(values) if len(value) >= 8 or value == key)
 
 
 def messages_of(request: Request) -> list[dict[str, str]]:
@@ -293,6 +303,13 @@ def tokens(counts: object, name: str) -> int:
     """A count of tokens; 0 where it is missing or senseless, for that is no reason to lose a paid answer."""
     count = counts.get(name) if isinstance(counts, dict) else None
     return count if isinstance(count, int) else 0
+
+
+def _password(word: str) -> str:
+    try:
+        return b64decode(word, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def _mended(value: Any) -> Any:

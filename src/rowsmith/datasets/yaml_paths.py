@@ -1,0 +1,84 @@
+"""The paths in a run's description: made to start at its file's folder, and to hold from anywhere when kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rowsmith.datasets.yaml_tree import Fields, Items, Scalar, Tree
+
+PATHS = ("output_file", "local_file_path", "seed_file", "axes.*.file")
+"""Configuration fields that are paths; `*` is each part of a list."""
+REFERENCES = ("output", "output_columns", "check", "skip_function")
+"""Fields that may name something in a Python file: `models.py:Ticket`."""
+
+
+def start_at(folder: Path, tree: Fields) -> None:
+    """Let the paths of a file start at its folder."""
+    for name in PATHS:
+        _change(tree, name.split("."), lambda path: str(folder / Path(path).expanduser()))
+    for name in REFERENCES:
+        _change(tree, [name], lambda text: _in_reference(text, lambda path: str(folder / Path(path).expanduser())))
+
+
+def absolute(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The same values with paths that hold from anywhere."""
+    made: dict[str, Any] = dict(fields)
+    for name in PATHS:
+        made = _changed(made, name.split("."), from_anywhere)
+    for name in REFERENCES:
+        made = _changed(made, [name], lambda text: _in_reference(text, from_anywhere))
+    return made
+
+
+def beside(fields: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """The same values with paths as they are from a folder; of what lies elsewhere only the name."""
+
+    def near(path: str) -> str:
+        relative = os.path.relpath(path, folder)
+        return os.path.basename(path) if relative.startswith(os.pardir) else relative  # noqa: PTH119  # it may be a pattern
+
+    made: dict[str, Any] = dict(fields)
+    for name in PATHS:
+        made = _changed(made, name.split("."), near)
+    for name in REFERENCES:
+        made = _changed(made, [name], lambda text: _in_reference(text, near))
+    return made
+
+
+def from_anywhere(path: str) -> str:
+    """The path from the root; links in it are the user's and stay."""
+    return os.path.abspath(path)  # noqa: PTH100  # `resolve` would follow the links
+
+
+def _in_reference(text: str, change: Callable[[str], str]) -> str:
+    where, colon, name = text.rpartition(":")
+    return f"{change(where)}:{name}" if colon and where.endswith(".py") else text
+
+
+def _change(tree: Tree, parts: list[str], change: Callable[[str], str]) -> None:
+    """Change a path in a tree, if it is there."""
+    first, *rest = parts
+    if isinstance(tree, Items) and first == "*":
+        for part in tree.items:
+            _change(part, rest, change)
+    elif isinstance(tree, Fields) and first in tree.fields:
+        value = tree.fields[first]
+        if rest:
+            _change(value, rest, change)
+        elif isinstance(value, Scalar) and value.value is not None and value.text:
+            path = change(value.text)
+            tree.fields[first] = Scalar(path, path, value.place)
+
+
+def _changed(value: Any, parts: list[str], change: Callable[[str], str]) -> Any:
+    if not parts:
+        return change(value) if isinstance(value, str) and value else value
+    first, *rest = parts
+    if first == "*":
+        return [_changed(part, rest, change) for part in value] if isinstance(value, list) else value
+    if not isinstance(value, dict) or first not in value:
+        return value
+    return {**value, first: _changed(value[first], rest, change)}

@@ -1,0 +1,274 @@
+"""Builds topics level by level: each stage is a run of the engine over what the earlier ones have made.
+
+All stages are one run to the ledger, whose plan grows: the topics to be divided are the values of its one axis. A stage
+is begun when the one before has ended, and its number is in the ledger together with its plan. So a build that is
+killed goes on with the very stage, plan and prompts that it had, and pays for nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from rowsmith.engine.events import CallFailed, CellFinished, CellStarted, Event, RowAccepted, RowRejected, RunStarted
+from rowsmith.engine.fingerprint import Fingerprint, refuse
+from rowsmith.engine.ledger import CellStatus, Ledger, RunPaths
+from rowsmith.engine.ledger.records import Kind
+from rowsmith.engine.models import Models
+from rowsmith.engine.options import Options
+from rowsmith.engine.report import Report
+from rowsmith.engine.run import Run
+from rowsmith.errors import ProviderError, RunError
+from rowsmith.llm.sharing import Choice
+from rowsmith.topics.config import TopicsConfig
+from rowsmith.topics.events import LevelStarted, TopicDivided, TopicFailed, TopicListener
+from rowsmith.topics.known import Known
+from rowsmith.topics.subtopics import Subtopics
+from rowsmith.topics.topic import Topic, topic_of
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A topic that lacks subtopics.
+
+    Attributes:
+        topic: which.
+        lacking: how many it lacks.
+        reasons: how often each reason was given.
+    """
+
+    topic: Topic
+    lacking: int
+    reasons: Mapping[str, int]
+
+    def __str__(self) -> str:
+        why = "; ".join(f"{reason} ({count})" for reason, count in self.reasons.items())
+        return f"{self.lacking} lacking below {self.topic.trail}: {why or 'no reason was recorded'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What an output has of earlier starts.
+
+    Attributes:
+        fingerprint: of the last start; None if there was none.
+        finished: the last start came to its end.
+        short: cells whose rounds are used up.
+        rows: the rows that are committed, in the plan's order.
+    """
+
+    fingerprint: Fingerprint | None = None
+    finished: bool = False
+    short: int = 0
+    rows: Sequence[Row] = ()
+
+    @classmethod
+    def of(cls, paths: RunPaths) -> Past:
+        """Read it, after a kill too: what was not committed is not there.
+
+        Raises:
+            RunError: the output cannot be used.
+        """
+        if not paths.ledger.exists():
+            return cls()
+        with Ledger(paths) as ledger:
+            noted = ledger.meta.get("fingerprint")
+            fingerprint = Fingerprint.from_json(noted) if noted else None
+            short = ledger.store.count(CellStatus.SHORT)
+            return cls(fingerprint, ledger.was_finished, short, _rows(paths.rows, ledger.store.pieces(Kind.ROWS)))
+
+
+def _rows(path: Path, pieces: Any) -> list[Row]:
+    found: list[Row] = []
+    with path.open("rb") as file:
+        for offset, length in pieces:
+            file.seek(offset)
+            found += [orjson.loads(line) for line in file.read(length).splitlines()]
+    return found
+
+
+@dataclass(slots=True)
+class Built:
+    """What a build has come to so far.
+
+    Attributes:
+        made: each topic but the root, with the number of the stage that made it.
+        leaves: those that were made on the last level.
+        report: of all stages of this start together.
+        failures: the topics that lack subtopics.
+    """
+
+    made: dict[Topic, int] = field(default_factory=dict)
+    leaves: set[Topic] = field(default_factory=set)
+    report: Report = field(default_factory=Report)
+    failures: list[Failure] = field(default_factory=list)
+
+    def take(self, rows: Sequence[Row]) -> None:
+        """Take up the rows of an output instead of what is here."""
+        self.made = {}
+        self.leaves = set()
+        for row in rows:
+            topic = topic_of(row["path"])
+            self.made[topic] = row["metadata"]["stage"]
+            if row["leaf"]:
+                self.leaves.add(topic)
+
+
+class TreeBuild:
+    """One start of a build.
+
+    Args:
+        config: what is wanted.
+        llm: who is asked.
+        output: the file of the topics.
+        options: how the runs are carried out.
+        listener: told of everything.
+        source: what another process can make this build of again; JSON, and no keys.
+
+    Attributes:
+        built: what it has come to, also after an error.
+    """
+
+    def __init__(
+        self,
+        config: TopicsConfig,
+        llm: Choice,
+        output: str | Path,
+        options: Options,
+        listener: TopicListener,
+        source: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._config = config
+        self._llm = llm
+        self._paths = RunPaths.of(output)
+        self._options = options
+        self._listener = listener
+        self._source = source
+        self._root = topic_of([config.topic_prompt])
+        self.built = Built()
+
+    async def carry_out(self, *, again: bool = False) -> None:
+        """Build, or go on.
+
+        Args:
+            again: also ask again below topics whose rounds are used up.
+
+        Raises:
+            ConfigChangedError: the output has topics of another configuration.
+            ProviderError: one that would befall every call; or no topic came at all because calls failed.
+            RunError: the output cannot be used; or no topic came at all.
+        """
+        past = Past() if self._options.fresh else Past.of(self._paths)
+        self._must_grow(past)
+        self.built.take(past.rows)
+        stage, rounds = 1, self._config.max_rounds
+        if past.fingerprint is not None:
+            stage = int(past.fingerprint.grows.get("stage", 1)) + past.finished
+            rounds = max(rounds, past.fingerprint.rounds)
+            if again and past.short:
+                rounds += 1 + self._config.max_rounds
+        while await self._stage(stage, rounds):
+            stage += 1
+        if not self.built.made and self.built.report.ended == "short":
+            raise self._why_nothing()
+
+    async def _stage(self, stage: int, rounds: int) -> bool:
+        """Divide all topics that earlier stages have made; says whether new ones are to be divided."""
+        known = Known(self._root, {topic: made for topic, made in self.built.made.items() if made < stage})
+        teller = Teller(self._config, self._listener)
+        recipe = Subtopics(self._config, known, stage, rounds)
+        run = Run(recipe, Models([self._llm]), self._paths.rows, self._options, [teller], source=self._source)
+        self._options = self._options.but(fresh=False)
+        try:
+            report = await run.execute()
+        finally:
+            self._take(run.report, known)
+            self._failed = teller.failed or self._failed
+        new = any(made == stage and topic.depth < self._config.depth for topic, made in self.built.made.items())
+        return new and report.ended in ("complete", "short")
+
+    _failed: ProviderError | None = None
+
+    def _take(self, report: Report, known: Known) -> None:
+        """Take up what a run has come to."""
+        if self._paths.ledger.exists():
+            self.built.take(Past.of(self._paths).rows)
+        before = self.built.report
+        self.built.report = replace(
+            report,
+            calls=before.calls + report.calls,
+            replayed=before.replayed + report.replayed,
+            retries=before.retries + report.retries,
+            rejected=Counter(before.rejected) + report.rejected,
+            seconds=before.seconds + report.seconds,
+        )
+        by_trail = {topic.trail: topic for topic in known.to_divide(self._config.depth)}
+        self.built.failures = [
+            Failure(by_trail[lack.group["topic"]], lack.rows, lack.reasons) for lack in report.lacks
+        ]
+
+    def _must_grow(self, past: Past) -> None:
+        """Refuse a tree that is smaller than what the output has.
+
+        Raises:
+            ConfigChangedError: it is.
+        """
+        if past.fingerprint is None:
+            return
+        old = past.fingerprint.grows
+        new: dict[str, Any] = {"degree": self._config.degree, "depth": self._config.depth}
+        if smaller := tuple(name for name, value in new.items() if value < old.get(name, value)):
+            raise refuse(str(self._paths.rows), smaller, old, new)
+
+    def _why_nothing(self) -> Exception:
+        if self._failed is not None:
+            return self._failed
+        return RunError(f"no topic came. {'; '.join(map(str, self.built.failures))}")
+
+
+class Teller:
+    """Tells what a run's events say of topics, and passes them on.
+
+    Attributes:
+        failed: the last call that failed for good.
+    """
+
+    def __init__(self, config: TopicsConfig, listener: TopicListener) -> None:
+        self._config = config
+        self._listener = listener
+        self._under_way: dict[int, tuple[list[Topic], Counter[str]]] = {}
+        self.failed: ProviderError | None = None
+
+    def __call__(self, event: Event) -> None:
+        self._listener(event)
+        told = self._told(event)
+        if told is not None:
+            self._listener(told)
+
+    def _told(self, event: Event) -> LevelStarted | TopicDivided | TopicFailed | None:
+        if isinstance(event, RunStarted):
+            depth = min(self._config.depth, _levels(event.cells, self._config.degree))
+            return LevelStarted(depth, event.cells - event.settled) if event.cells > event.settled else None
+        if isinstance(event, CellStarted):
+            self._under_way[event.cell.number] = ([], Counter())
+        elif isinstance(event, RowAccepted):
+            self._under_way[event.cell.number][0].append(topic_of(event.row["path"]))
+        elif isinstance(event, RowRejected):
+            self._under_way[event.cell.number][1][event.gate] += 1
+        elif isinstance(event, CallFailed):
+            self.failed = event.error
+            self._under_way[event.cell.number][1][str(event.error)] += 1
+        elif isinstance(event, CellFinished):
+            topics, reasons = self._under_way.pop(event.cell.number)
+            topic: Topic = event.cell.values["topic"]
+            if event.status == "done":
+                return TopicDivided(topic, tuple(topics))
+            return TopicFailed(topic, tuple(topics), event.cell.want - event.rows, dict(reasons))
+        return None
