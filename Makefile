@@ -3,6 +3,7 @@
 #   make demo   a small dataset, made without a key, shown as a table
 #   make test   the test suite               make check  all that must pass before a change is accepted
 #   make bench  the benchmarks               make docs   the examples in README, docs and docstrings, run
+#   make servers  servers that others wrote, for tests/real; `make test` does without them where they are not there
 #   make format, make lint, make clean
 # PYTHON=… names the interpreter for .venv, TESTS=… what pytest gets, BENCH=… one benchmark.
 
@@ -10,7 +11,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs lint format format-check types contracts test-lowest clean
+.PHONY: help demo test check bench docs servers lint format format-check types contracts test-lowest clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PYTHON ?=
@@ -28,6 +29,8 @@ demo: .venv/.installed
 
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest $(TESTS)
+
+servers: .venv-real/.installed
 
 docs: .venv/.installed-dev
 	$(BIN)/python -m pytest tests/docs
@@ -54,7 +57,7 @@ contracts: .venv/.installed-dev
 	$(BIN)/lint-imports --no-logo
 
 # One after the other, cheapest first, also under `make -j`; pytest's closing lines are the last to be printed.
-check: .venv/.installed-dev
+check: .venv/.installed-dev servers
 	$(MAKE) --no-print-directory format-check
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory types
@@ -67,7 +70,7 @@ test-lowest: .venv-lowest/.installed
 	$(LOWEST)/python -m pytest $(TESTS) -p no:cacheprovider
 
 clean:
-	rm -rf .venv .venv-lowest .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv .venv-lowest .venv-real .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is younger than what it was made from: only a changed pyproject.toml installs again.
@@ -92,4 +95,12 @@ clean:
 	$(LOWEST)/python scripts/lowest.py > .venv-lowest/lowest.txt
 	$(LOWEST)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(LOWEST)/python -m pip install --quiet --constraint .venv-lowest/lowest.txt --editable . --group test
+	@touch $@
+
+# LiteLLM's proxy holds rich and others at releases of its own choice: it must not decide what the suite is run with.
+.venv-real/.installed: pyproject.toml tests/support/aimock.py | .venv/.installed-dev
+	$(BIN)/python -m venv .venv-real
+	.venv-real/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-real/bin/python -m pip install --quiet --group real
+	$(BIN)/python tests/support/aimock.py
 	@touch $@
