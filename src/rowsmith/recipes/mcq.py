@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, create_model, field_validator
 
 from rowsmith.data.shapes import Document
 from rowsmith.engine.asking import Prompt
@@ -21,6 +22,19 @@ from rowsmith.quality.text import normalised
 from rowsmith.recipes.base import BaseRecipe, Language
 from rowsmith.recipes.sources import DocumentsConfig
 
+_COUNTS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+OF_THE_ABOVE = re.compile(
+    r"\b(?:all|none|both|any|neither) of (?:the )?(?:above|these|those|them|other|others|options|answers)\b"
+    r"|\b[a-d] (?:and|or) [a-d]\b|\b(?:alle|keine|beide)(?:s|r)? (?:der )?(?:oben genannten|genannten|antworten)\b"
+    r"|\b(?:toutes|aucune|tous|aucun) (?:les |des )?(?:réponses|propositions|deux|ci-dessus)"
+    r"|\b(?:todas|ninguna|todos|ninguno) (?:las |de las |los |de los )?(?:anteriores|respuestas|opciones)\b"
+    r"|\b(?:tutte|nessuna) (?:le |delle )?(?:precedenti|risposte|opzioni)\b"
+    r"|\b(?:todas|nenhuma) (?:as |das )?(?:anteriores|alternativas|opções)\b"
+    r"|以上(?:都|皆|全|のすべて|すべて)|(?:所有|全部)选项",
+    re.IGNORECASE,
+)
+"""Answers that speak of the other answers, in the languages that are asked for most."""
+
 
 class MCQDatasetConfig(DocumentsConfig):
     """Questions, so many for each document and language.
@@ -29,13 +43,18 @@ class MCQDatasetConfig(DocumentsConfig):
     must have `{language_name}`, `{question}` and `{correct_answer}`, and may have `{document}`.
 
     Attributes:
-        distractor_prompt: a template of your own for the wrong answers.
+        distractor_prompt: a template of your own for the wrong answers; it may have `{num_incorrect_answers}`, a word.
+        num_incorrect_answers: wrong answers of a question.
+        allow_all_of_the_above: let answers such as "all of the above" and "none of these" pass.
     """
 
     num_samples_per_prompt: int = Field(default=3, ge=1)
     distractor_prompt: str | None = None
+    num_incorrect_answers: int = Field(default=3, ge=1, le=9)
+    allow_all_of_the_above: bool = False
 
     mandatory: ClassVar[frozenset[str]] = frozenset({"num_samples", "language_name", "document"})
+    distractor_available: ClassVar[frozenset[str]] = frozenset({"document", "num_incorrect_answers"})
     distractor_mandatory: ClassVar[frozenset[str]] = frozenset({"language_name", "question", "correct_answer"})
     default_prompts: ClassVar[tuple[str, ...]] = (
         "Read this document:\n\n{document}\n\n"
@@ -50,8 +69,8 @@ class MCQDatasetConfig(DocumentsConfig):
     default_distractor_prompt: ClassVar[str] = (
         "This is a question of a multiple-choice test, with its right answer:\n\n"
         "Question: {question}\nRight answer: {correct_answer}\n\n"
-        "Write three wrong answers in {language_name}. They must be wrong, but tempting to someone who knows the "
-        "subject only half; of the same kind, length and style as the right answer; and all different. "
+        "Write {num_incorrect_answers} wrong answers in {language_name}. They must be wrong, but tempting to someone "
+        "who knows the subject only half; of the same kind, length and style as the right answer; and all different. "
         'Write no answer such as "all of the above" or "none of these".'
     )
 
@@ -59,7 +78,12 @@ class MCQDatasetConfig(DocumentsConfig):
     @classmethod
     def _distractor_prompt_fits(cls, text: str | None) -> str | None:
         if text is not None:
-            check(Template(text), mandatory=cls.distractor_mandatory, available={"document"}, where="distractor_prompt")
+            check(
+                Template(text),
+                mandatory=cls.distractor_mandatory,
+                available=cls.distractor_available,
+                where="distractor_prompt",
+            )
         return text
 
     @property
@@ -77,15 +101,21 @@ class QuestionEntry(BaseModel):
 
 
 class Distractors(BaseModel):
-    """What a model writes next."""
+    """What a model writes next: fields `incorrect_answer_1`, `incorrect_answer_2` and so on."""
 
-    incorrect_answer_1: str = Field(description="a wrong answer")
-    incorrect_answer_2: str = Field(description="another wrong answer")
-    incorrect_answer_3: str = Field(description="a third wrong answer")
+    def all(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(self.model_dump().values())
 
-    def all(self) -> tuple[str, str, str]:
-        """The three of them."""
-        return self.incorrect_answer_1, self.incorrect_answer_2, self.incorrect_answer_3
+
+def distractors(count: int) -> Output[Distractors]:
+    """What an answer with so many wrong answers must fit."""
+    told = ("a wrong answer", "another wrong answer", "a third wrong answer")
+    fields: dict[str, Any] = {
+        f"incorrect_answer_{place + 1}": (str, Field(description=told[min(place, 2)] if place < 3 else "one more"))
+        for place in range(count)
+    }
+    return Output(create_model("Distractors", __base__=Distractors, **fields))
 
 
 class MCQ(BaseRecipe[MCQDatasetConfig]):
@@ -96,9 +126,9 @@ class MCQ(BaseRecipe[MCQDatasetConfig]):
     text_fields: ClassVar[tuple[str, ...]] = ("question", "correct_answer")
     growing_fields: ClassVar[frozenset[str]] = BaseRecipe.growing_fields | MCQDatasetConfig.source_fields
     questions: ClassVar[ListOutput[QuestionEntry]] = ListOutput(QuestionEntry)
-    distractors: ClassVar[Output[Distractors]] = Output(Distractors)
 
     def __init__(self, config: MCQDatasetConfig) -> None:
+        self._distractors = distractors(config.num_incorrect_answers)
         self._distractor = Template(config.distractor_prompt or config.default_distractor_prompt)
         super().__init__(config)
 
@@ -123,10 +153,11 @@ class MCQ(BaseRecipe[MCQDatasetConfig]):
                 "language_name": language.name,
                 "language": language.code,
                 "document": document.text,
+                "num_incorrect_answers": _COUNTS[self.config.num_incorrect_answers - 1],
             }
             prompt = Prompt((Message.user(self._distractor.render(values)),), values)
             wrong = await draft.ask(
-                "distractor", prompt, self.distractors, lambda answers: fault(entry.correct_answer, answers)
+                "distractor", prompt, self._distractors, lambda answers: self._fault(entry.correct_answer, answers)
             )
             return {
                 "source_document": document.text,
@@ -141,9 +172,18 @@ class MCQ(BaseRecipe[MCQDatasetConfig]):
 
         await context.collect("question", self.prompt(cell), self.questions, row)
 
+    def _fault(self, correct: str, answers: Distractors) -> str | None:
+        return fault(correct, answers, of_the_above=self.config.allow_all_of_the_above)
 
-def fault(correct: str, answers: Distractors) -> str | None:
-    """What is wrong with three wrong answers, or None: none may be empty, the right one, or another again."""
+
+def fault(correct: str, answers: Distractors, *, of_the_above: bool = False) -> str | None:
+    """What is wrong with wrong answers, or None: none may be empty, the right one, or another again.
+
+    Args:
+        correct: the right answer.
+        answers: the wrong ones.
+        of_the_above: whether one may speak of the others, as in "all of the above".
+    """
     taken = {normalised(correct): "the right answer"}
     for number, answer in enumerate(answers.all(), start=1):
         plain = normalised(answer)
@@ -151,5 +191,7 @@ def fault(correct: str, answers: Distractors) -> str | None:
             return f"incorrect_answer_{number} is empty"
         if plain in taken:
             return f"incorrect_answer_{number} ({answer!r}) is the same as {taken[plain]}"
+        if not of_the_above and OF_THE_ABOVE.search(plain):
+            return f"incorrect_answer_{number} ({answer!r}) speaks of the other answers instead of being one"
         taken[plain] = f"incorrect_answer_{number}"
     return None
