@@ -96,3 +96,9 @@ def test_all_of_the_above_is_asked_for_again_and_allowed_by_choice(tmp_path: Pat
 def test_a_senseless_number_of_answers_is_refused(tmp_path: Path, fields: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="num_incorrect_answers"):
         config(tmp_path, **fields)
+
+
+def test_documents_that_are_left_out_are_counted_and_told(tmp_path: Path) -> None:
+    made = MCQDataset(config(tmp_path, documents=[*DOCUMENTS[:2], "short", "", DOCUMENTS[0]])).generate("offline")
+    assert made.report is not None
+    assert made.skipped == made.report.skipped == {"too short": 1, "empty": 1, "repeated": 1}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, Unpack
@@ -21,13 +20,14 @@ from rowsmith.engine.recipe import Recipe
 from rowsmith.engine.report import Report
 from rowsmith.engine.run import Run
 from rowsmith.engine.sampling import Sample, take_sample
+from rowsmith.engine.sync import run_sync
 from rowsmith.recipes.base import BaseRecipe, DatasetConfig
 
 if TYPE_CHECKING:
+    from rowsmith.data.card import Origin
     from rowsmith.engine.checkup import Checkup
 
 C = TypeVar("C", bound=DatasetConfig)
-T = TypeVar("T")
 _SETTINGS = frozenset(field.name for field in fields(Options))
 
 
@@ -150,7 +150,7 @@ class GeneratedDataset(Readable, Generic[C]):
             source=source,
             **role_llms,
         )
-        return _run_sync(lambda: self.generate_async(llms, **how))
+        return run_sync(lambda: self.generate_async(llms, **how))
 
     async def generate_async(self, llms: Llms | None = None, **how: Unpack[How]) -> Self:
         """`generate` for callers with an event loop of their own; the same arguments and errors.
@@ -174,7 +174,7 @@ class GeneratedDataset(Readable, Generic[C]):
         Raises:
             ConfigError, RunError, ProviderError, KeyboardInterrupt: as `generate`.
         """
-        return _run_sync(lambda: self.cancel_batches_async(llms, **how))
+        return run_sync(lambda: self.cancel_batches_async(llms, **how))
 
     async def cancel_batches_async(self, llms: Llms | None = None, **how: Unpack[How]) -> Self:
         """`cancel_batches` for callers with an event loop of their own; the same arguments and errors."""
@@ -199,7 +199,7 @@ class GeneratedDataset(Readable, Generic[C]):
             ConfigError: as `generate`, or fewer than one row is wanted.
             RunError, ProviderError, KeyboardInterrupt: as `generate`.
         """
-        return _run_sync(lambda: self.generate_sample_async(llms, num_samples, **how))
+        return run_sync(lambda: self.generate_sample_async(llms, num_samples, **how))
 
     async def generate_sample_async(
         self, llms: Llms | None = None, num_samples: int = 10, **how: Unpack[How]
@@ -223,7 +223,7 @@ class GeneratedDataset(Readable, Generic[C]):
             ConfigError: as `generate`, or `sample` is negative.
             RunError, ProviderError, KeyboardInterrupt: as `generate`, where a sample is wanted.
         """
-        return _run_sync(lambda: self.estimate_async(llms, sample, **how))
+        return run_sync(lambda: self.estimate_async(llms, sample, **how))
 
     async def estimate_async(self, llms: Llms | None = None, sample: int = 0, **how: Unpack[How]) -> Estimate:
         """`estimate` for callers with an event loop of their own; the same arguments and errors."""
@@ -244,7 +244,7 @@ class GeneratedDataset(Readable, Generic[C]):
         Raises:
             KeyboardInterrupt: Ctrl-C.
         """
-        return _run_sync(lambda: self.validate_async(llms, calls=calls, **how))
+        return run_sync(lambda: self.validate_async(llms, calls=calls, **how))
 
     async def validate_async(self, llms: Llms | None = None, *, calls: bool = True, **how: Unpack[How]) -> Checkup:
         """`validate` for callers with an event loop of their own."""
@@ -262,8 +262,18 @@ class GeneratedDataset(Readable, Generic[C]):
             self._indexed = (state, Rows(path))
         return self._indexed[1]
 
+    @property
+    def skipped(self) -> Counter[str]:
+        """How many documents or rows of the source are left out, by reason; empty for kinds without a source."""
+        return self._recipe.skipped
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.config.output_file!r})"
+
+    def _origin(self) -> Origin | None:
+        from rowsmith.datasets.origin import origin_of  # which needs this module
+
+        return origin_of(self.config.output_file)
 
     async def _prepared(self, llms: Llms | None, how: How) -> Run:
         """The run, after what must be made before its plan is known: the values of an axis that a model writes."""
@@ -286,7 +296,9 @@ class GeneratedDataset(Readable, Generic[C]):
         named = self._roles(roles, {name: llm for name, llm in others.items() if name not in _SETTINGS})
         models = models_of(self._recipe, llms, named, spread=spread)
         options = options_of(options, others)
-        return Run(recipe or self._recipe, models, self.config.output_file, options, listeners, source=source)
+        run = Run(recipe or self._recipe, models, self.config.output_file, options, listeners, source=source)
+        run.report.skipped.update(self.skipped)
+        return run
 
     def _roles(self, roles: Mapping[str, Llm] | None, arguments: Mapping[str, Any]) -> dict[str, Llm]:
         known = How.__annotations__.keys() - RoleLlms.__annotations__.keys()
@@ -313,54 +325,3 @@ def options_of(options: Options | None, named: Mapping[str, Any]) -> Options:
         name: value for name, value in named.items() if name in _SETTINGS and value is not None and value is not False
     }
     return (options or Options()).but(**given)
-
-
-def _run_sync(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Do work of a run from synchronous code, whether or not an event loop is already running in this thread."""
-    if not _in_a_loop():
-        return asyncio.run(work())
-    result: list[T] = []
-    failure: list[BaseException] = []
-    finished = threading.Event()
-    begun: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
-    interrupts = 0
-
-    async def do() -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        begun.append((asyncio.get_running_loop(), task))
-        if not interrupts:
-            result.append(await work())
-
-    def in_thread() -> None:
-        try:
-            asyncio.run(do())
-        except BaseException as error:  # handed to the caller's thread below
-            failure.append(error)
-        finally:
-            finished.set()
-
-    threading.Thread(target=in_thread, name="rowsmith-run", daemon=True).start()
-    while not finished.is_set():
-        try:
-            finished.wait()
-        except KeyboardInterrupt:
-            # A notebook's interrupt reaches this thread only. Passed on like this, it ends the run in good order,
-            # within the grace time; a second one ends it at once.
-            interrupts += 1
-            for loop, task in begun:
-                with suppress(RuntimeError):  # the loop has ended meanwhile
-                    loop.call_soon_threadsafe(task.cancel)
-    if interrupts:
-        raise KeyboardInterrupt
-    if failure:
-        raise failure[0]
-    return result[0]
-
-
-def _in_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

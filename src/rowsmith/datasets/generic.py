@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import ClassVar
 
-from rowsmith.datasets.base import GeneratedDataset, How
-from rowsmith.datasets.naming import Llms
-from rowsmith.engine.run import Run
+from rowsmith.datasets.base import GeneratedDataset
 from rowsmith.recipes.generic import Generic, GenericPipelineDatasetConfig
 
 
@@ -21,13 +18,3 @@ class GenericPipelineDataset(GeneratedDataset[GenericPipelineDatasetConfig]):
 
     recipe: ClassVar = Generic
     _recipe: Generic
-
-    @property
-    def skipped(self) -> Counter[str]:
-        """How many rows of the source are left out, by reason."""
-        return self._recipe.givens.skipped
-
-    async def _prepared(self, llms: Llms | None, how: How) -> Run:
-        run = await super()._prepared(llms, how)
-        run.report.skipped.update(self.skipped)
-        return run

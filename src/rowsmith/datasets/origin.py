@@ -149,6 +149,8 @@ def _prompts(config: DatasetConfig, kind: str, asked: set[str]) -> Iterator[str]
         if role == name or name == "system_prompt" or (role in recipe.roles and role not in asked):
             continue
         text = getattr(config, name) or defaults.get(name) or getattr(config, f"default_{name}", None)
+        if not text and role in asked:
+            text = getattr(config, f"default_{role}", None)
         if isinstance(text, str) and text:
             yield text
 

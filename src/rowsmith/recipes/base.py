@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -137,6 +138,14 @@ class BaseRecipe(Generic[C]):
     def arguments_of_roles(cls) -> dict[str, str]:
         """Role → the argument of `generate` that names its model."""
         return {role: cls.role_arguments.get(role, f"{role}_llm") for role in cls.roles}
+
+    @property
+    def skipped(self) -> Counter[str]:
+        """How many documents or rows of the source are left out, by reason; empty for kinds without a source."""
+        counted: Counter[str] = Counter()
+        for axis in self.axes:
+            counted.update(getattr(axis.values, "skipped", {}))
+        return counted
 
     @property
     def needed_roles(self) -> tuple[str, ...]:

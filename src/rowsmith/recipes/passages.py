@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -77,6 +78,11 @@ class Passages(Sequence[Passage]):
         document = self._documents[bisect_right(self._first, index) - 1]
         start, end = self._starts[index], self._ends[index]
         return Passage(document.id, document.text[start:end], start, document.context)
+
+    @property
+    def skipped(self) -> Counter[str]:
+        """How many documents are left out, by reason."""
+        return Counter(getattr(self._documents, "skipped", {}))
 
     def fingerprint(self, position: int) -> bytes:
         """Eight bytes for a piece: of its document, its place and its text."""

@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from rowsmith.config import Config
 from rowsmith.engine.context import Context, Draft
@@ -47,7 +49,15 @@ def _that_differ(grades: list[Grade]) -> list[Grade]:
     return grades
 
 
-Grades = Annotated[list[Grade], BeforeValidator(_as_list), AfterValidator(_that_differ)]
+class _OrMapping:
+    """Says in a JSON Schema that `_as_list` takes a mapping too."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        mapping = {"type": "object", "additionalProperties": {"type": "number"}, "minProperties": 2}
+        return {"anyOf": [{**handler(core), "minItems": 2}, mapping]}
+
+
+Grades = Annotated[list[Grade], BeforeValidator(_as_list), AfterValidator(_that_differ), _OrMapping()]
 """A scale from one end to the other; a mapping of names to scores is taken for one."""
 
 
