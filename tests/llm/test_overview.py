@@ -14,7 +14,7 @@ from rowsmith.llm.batch import Batching
 from rowsmith.llm.facts import Facts, Telling
 from rowsmith.llm.overview import Listed, Setting, overview, provider
 from rowsmith.llm.provider import Provider
-from rowsmith.llm.registry import provider_class, resolve
+from rowsmith.llm.registry import installed, loaded, resolve
 
 ACME = '''
 class Acme:
@@ -65,7 +65,7 @@ def made(one: Listed) -> Provider:
 
 def test_every_provider_of_ours_tells_of_itself() -> None:
     for one in own():
-        assert isinstance(provider_class(one.name), Telling), one.name
+        assert isinstance(loaded(one.name, installed()[one.name]), Telling), one.name
         assert one.facts.title, one.name
         assert one.facts.rungs, one.name
 
@@ -87,7 +87,9 @@ def test_what_it_tells_is_what_it_does(one: Listed) -> None:
         assert not {"reasoning_effort", "think"} & one.arguments.keys()
 
 
-@pytest.mark.parametrize("one", [one for one in own() if one.facts.needs_key], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "one", [one for one in own() if one.facts.needs_key and one.facts.keys], ids=lambda one: one.name
+)
 def test_a_key_is_taken_from_the_variables_that_it_tells_of(one: Listed, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in one.facts.bases[:1] if not one.facts.base else ():
         monkeypatch.setenv(variable, "https://models.example.com/v1")

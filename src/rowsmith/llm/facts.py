@@ -16,7 +16,8 @@ class Facts:
         title: what people call it.
         docs: where its reference is.
         keys: the environment variables of the key, in the order in which they are looked up.
-        needs_key: there has to be one, but on one's own network.
+        needs_key: there has to be one, but on one's own network; where to look for it depends on the model if there
+            are no `keys`.
         base: the address that is asked where none is given; empty where the user has to give one, or there is none.
         endpoint: the address that answers then, by which prices are looked up.
         bases: the environment variables of the address, in the order in which they are looked up.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -59,8 +60,8 @@ class Listed:
 
     @property
     def lacks_key(self) -> bool:
-        """Whether it needs a key and none is set."""
-        return self.facts.needs_key and self.key is None
+        """Whether it needs a key, and none is set in its variables."""
+        return self.facts.needs_key and bool(self.facts.keys) and self.key is None
 
 
 def overview() -> list[Listed]:
@@ -69,7 +70,7 @@ def overview() -> list[Listed]:
     Raises:
         ConfigError: the `.env` file of the current folder cannot be read.
     """
-    return [provider(name) for name in registry.available()]
+    return [_listed(name, points) for name, points in registry.installed().items()]
 
 
 def provider(name: str) -> Listed:
@@ -78,9 +79,13 @@ def provider(name: str) -> Listed:
     Raises:
         ConfigError: nothing of that name is installed, or the `.env` file of the current folder cannot be read.
     """
-    package = _package(name)
+    return _listed(name, [registry.entry_point(name)])
+
+
+def _listed(name: str, points: Sequence[EntryPoint]) -> Listed:
+    package = points[0].dist.name if points[0].dist is not None else ""
     try:
-        made_by = registry.provider_class(name)
+        made_by = registry.loaded(name, points)
     except ConfigError as error:
         return Listed(name=name, facts=Facts(title=name), arguments={}, package=package, problem=str(error))
     facts = made_by.facts() if isinstance(made_by, Telling) else _guessed(name, made_by)
@@ -109,11 +114,6 @@ def _set(variables: tuple[str, ...]) -> Setting | None:
         if source is not None:
             return Setting(variable, source)
     return None
-
-
-def _package(name: str) -> str:
-    dist = registry.entry_point(name).dist
-    return dist.name if dist is not None else ""
 
 
 def _guessed(name: str, made_by: Any) -> Facts:

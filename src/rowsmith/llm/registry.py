@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from rowsmith.config import shown
 from rowsmith.errors import ConfigError, did_you_mean
 from rowsmith.llm.provider import Provider
+from rowsmith.llm.secrecy import plainly
 
 GROUP = "rowsmith.providers"
 
@@ -39,22 +39,30 @@ def available() -> list[str]:
     return sorted({point.name for point in entry_points(group=GROUP)})
 
 
+def installed() -> dict[str, list[EntryPoint]]:
+    """Where each provider is brought from, by name, sorted. None of them is imported."""
+    found: dict[str, list[EntryPoint]] = {}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        found.setdefault(point.name, []).append(point)
+    return found
+
+
 def entry_point(name: str) -> EntryPoint:
     """Where a provider is brought from.
 
     Raises:
-        ConfigError: nothing of that name is installed.
+        ConfigError: nothing of that name is installed, or it is offered twice.
     """
     return _point(name, name, complete=True)
 
 
-def provider_class(name: str) -> Any:
+def loaded(name: str, points: Sequence[EntryPoint]) -> Any:
     """What makes the providers of a name: called with `model_id` and the user's arguments.
 
     Raises:
-        ConfigError: nothing of that name is installed, or it cannot be loaded.
+        ConfigError: it is offered twice, or cannot be loaded.
     """
-    return _loaded(entry_point(name))
+    return _loaded(_only(name, points))
 
 
 def resolve(spec: str | Mapping[str, Any] | Provider) -> Provider:
@@ -83,7 +91,8 @@ def resolve(spec: str | Mapping[str, Any] | Provider) -> Provider:
         raise ConfigError(f"A model must be a provider, not its class: write {spec.__name__}(...).")
     if isinstance(spec, Provider):
         return spec
-    raise ConfigError(f"A model must be a text such as 'openai/gpt-5-mini', a mapping or a provider; it is {shown(spec)}.")
+    got = plainly(spec)
+    raise ConfigError(f"A model must be a text such as 'openai/gpt-5-mini', a mapping or a provider; it is {got}.")
 
 
 def _made(written: str, arguments: dict[str, Any]) -> Provider:
@@ -107,6 +116,10 @@ def _point(name: str, written: str, *, complete: bool) -> EntryPoint:
     found = list(entry_points(group=GROUP, name=name))
     if not found:
         raise ConfigError(_unknown(name, written, complete=complete))
+    return _only(name, found)
+
+
+def _only(name: str, found: Sequence[EntryPoint]) -> EntryPoint:
     if len({point.value for point in found}) > 1:
         origins = " and ".join(sorted(_origin(point) for point in found))
         raise ConfigError(f"The provider {name!r} is offered twice, by {origins}: uninstall one of them.")

@@ -14,7 +14,7 @@ _SHORTEST = 4
 """Characters that a secret must have to be looked for: a shorter one would be found in every other word."""
 _SHORTEST_CODE = 8
 """The same for its base64 form."""
-_MOST_TIMES = 3
+_MOST_TIMES = 4
 """How often over a text may be escaped: JSON in JSON in an address."""
 _LAST = 0x10FFFF
 _URL_SAFE = str.maketrans("+/", "-_")
@@ -71,6 +71,13 @@ def address(written: str) -> str:
     return _LONG_WORD.sub(HIDDEN, f"{lead.rpartition('@')[2]}{scheme}{rest}")
 
 
+def plainly(value: object) -> str:
+    """A value that should have been another, for an error: a mapping or a list may hold a key, and is told by kind."""
+    if isinstance(value, str):
+        return repr(_LONG_WORD.sub(HIDDEN, value))
+    return repr(value) if value is None or isinstance(value, bool | int | float) else f"a {type(value).__name__}"
+
+
 def is_address(written: str) -> bool:
     """Whether a text can be read as an address at all."""
     try:
@@ -83,6 +90,10 @@ def is_address(written: str) -> bool:
 def _needles(secrets: tuple[str, ...]) -> tuple[str, ...]:
     """What to look for, the longest first: it may hold another."""
     found = {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(str(secret))}
+    # What looks like an escape in a secret itself is read as one in a text that has it escaped once more.
+    for _ in range(_MOST_TIMES):
+        found |= {_unescaped(form, [(0, 0)] * len(form))[0] for form in found}
+    found = {form for form in found if len(form) >= _SHORTEST}
     return tuple(sorted(found, key=lambda form: (-len(form), form)))
 
 

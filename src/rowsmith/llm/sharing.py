@@ -11,10 +11,10 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rowsmith.config import shown
 from rowsmith.errors import ConfigError, did_you_mean
 from rowsmith.llm.provider import Provider
 from rowsmith.llm.registry import resolve
+from rowsmith.llm.secrecy import plainly
 
 MOST_PARTS = 100
 """The work is cut into so many parts at most: a weight counts to a hundredth."""
@@ -209,7 +209,7 @@ def _spread(spec: dict[str, Any]) -> Spread:
 
 def _listed(members: Any, name: str) -> list[Any]:
     if not isinstance(members, list | tuple):
-        raise ConfigError(f"{name} must be a list of models, such as {{{name}: [a/b, c/d]}}; it is {shown(members)}")
+        raise ConfigError(f"{name} must be a list of models, such as {{{name}: [a/b, c/d]}}; it is {plainly(members)}")
     return list(members)
 
 

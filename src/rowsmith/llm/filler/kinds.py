@@ -25,8 +25,9 @@ _KINDS: Final[tuple[tuple[str, frozenset[str]], ...]] = tuple(
         ("phone", "phone telephone mobile fax"),
         ("place", "city cities place places town location country address destination"),
         ("company", "company companies organization organisation employer brand vendor"),
-        ("topic", "topic topics subtopic subtopics theme themes keyword keywords tag tags entity concept concepts"),
-        ("topic", "term product item object field domain aspect aspects subtopicname"),
+        ("subtopic", "subtopic subtopics subtopicname"),
+        ("topic", "topic topics theme themes keyword keywords tag tags entity concept concepts"),
+        ("topic", "term product item object field domain aspect aspects"),
         ("persona", "persona personas role roles profile audience character occupation profession job"),
         ("instruction", "instruction instructions prompt prompts task tasks exercise request"),
         ("code", "code snippet program function"),
@@ -39,7 +40,9 @@ _KINDS: Final[tuple[tuple[str, frozenset[str]], ...]] = tuple(
     )
 )
 
-PROSE: Final = frozenset({"wrong", "question", "answer", "title", "topic", "persona", "instruction", "text"})
+PROSE: Final = frozenset(
+    {"wrong", "question", "answer", "title", "topic", "subtopic", "persona", "instruction", "text"}
+)
 """The kinds that are written in the language asked for."""
 
 

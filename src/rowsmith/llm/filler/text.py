@@ -278,6 +278,15 @@ def _topic(w: Writer, seed: int) -> str:
     return f"{w.topic}: {tail}" if w.topic else tail
 
 
+def _subtopic(w: Writer, seed: int) -> str:
+    """As a topic, of which there are some 20,000; two things instead of one make it a million, for large trees."""
+    if w.topic:
+        return _topic(w, seed)
+    d = draw(seed)
+    things = w.words.lists["things"]
+    return f"{things[(d[0] + 1 + d[3] % (len(things) - 1)) % len(things)]} & {_topic(w, seed)}"
+
+
 def _persona(w: Writer, seed: int) -> str:
     lists = w.words.lists
     d = draw(seed)
@@ -347,6 +356,7 @@ _MAKERS: Final[dict[str, Callable[[Writer, int], str]]] = {
     "title": _named("titles"),
     "instruction": _named("instructions"),
     "topic": _topic,
+    "subtopic": _subtopic,
     "persona": _persona,
     "label": _label,
     "language": _language_name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import logging
+import os
 import re
 import sys
 import time
@@ -83,6 +84,8 @@ class HubWeights:
             AbandonedError: it was.
             ProviderError: the Hub has no such file, wants a token, or cannot be reached.
         """
+        # Without it the package asks the Hub which tool may be using it, and tells that with each request.
+        os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
         import huggingface_hub
 
         _log.info("Fetching %s from %s", self.file, self.repo)

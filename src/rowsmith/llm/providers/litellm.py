@@ -114,6 +114,7 @@ class LiteLLMProvider(ChatCompletions):
         return Facts(
             title=_BRIDGE.title,
             docs=_BRIDGE.docs,
+            needs_key=True,
             rungs=_BRIDGE.rungs,
             learns_limits=True,
             reasoning="reasoning_effort",

@@ -50,8 +50,8 @@ def main() -> None:
     try:
         server = served(settings)
     except RuntimeError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - the log that is read by whoever started this
-        os._exit(1)
+        # An end in good order, for llama.cpp writes down its log at leisure.
+        sys.exit(str(error))
     os.write(answer, server.listening_address.encode() + b"\n")
     os.close(answer)
     sys.stdin.buffer.read()

@@ -74,6 +74,7 @@ class ChatCompletions(remote.RemoteModel):
 
     _facts: Service = field(init=False, repr=False, compare=False)
     _constraints: bool = field(init=False, repr=False, compare=False)
+    _promised: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,6 +103,7 @@ class ChatCompletions(remote.RemoteModel):
             ),
             _facts=facts,
             _constraints=facts.constraints and not self.model_id.startswith("ft:"),
+            _promised=facts.promises(self.model_id),
         )
         self._settle(_parameters=self._sent())
 
@@ -176,8 +178,7 @@ class ChatCompletions(remote.RemoteModel):
         return base if there else None
 
     def _format(self, schema: OutputSchema) -> orjson.Fragment:
-        promised = self._facts.promises(self.model_id)
-        return _schema_format(schema.name, remote.to_bytes(dict(schema.json)), self._constraints, promised)
+        return _schema_format(schema.name, remote.to_bytes(dict(schema.json)), self._constraints, self._promised)
 
     def _base(self) -> str:
         service, source, given = self.service, "api_base", self.api_base
@@ -342,9 +343,11 @@ def _usage(usage: object) -> Usage:
     if reasoning and remote.tokens(usage, "total_tokens") == asked + answered + reasoning:
         # xAI counts reasoning beside the answer, and bills both.
         answered += reasoning
-    cached = [remote.tokens(usage.get("prompt_tokens_details"), "cached_tokens")]
-    cached += (remote.tokens(usage, name) for name in _CACHED)
-    return Usage(asked, answered, max(cached), reasoning)
+    cached = remote.tokens(usage.get("prompt_tokens_details"), "cached_tokens")
+    for name in _CACHED:
+        if name in usage:
+            cached = max(cached, remote.tokens(usage, name))
+    return Usage(asked, answered, cached, reasoning)
 
 
 def _joined(content: object) -> str:
