@@ -1,9 +1,10 @@
 """`python -m rowsmith.testing.fast`: a server that costs next to nothing, to measure clients against.
 
-It speaks as much HTTP/1.1 as a client with keep-alive and `Content-Length` needs. Every POST, whatever its body, gets an
-answer whose content is `{"entries": [{"text": ...}, ...]}`, its texts about 120 characters long and no two alike. The
-path decides its format: Anthropic's, Gemini's or Ollama's, and OpenAI's for all others. `GET /__calls` gives `{"count": ..., "max_in_flight_seen": ...}`. Its first
-line of output is JSON: `{"url": ..., "base_url": ..., "pid": ...}`. All else is in `python -m rowsmith.testing`.
+It speaks as much HTTP/1.1 as a client with keep-alive and `Content-Length` needs. Every POST, whatever its body, gets
+an answer whose content is `{"entries": [{"text": ...}, ...]}`, its texts about 120 characters long and no two alike.
+The path decides its format: Anthropic's, Gemini's, Ollama's, or else OpenAI's. `GET /__calls` gives
+`{"count": ..., "max_in_flight_seen": ...}`. Its first line of output is JSON: `{"url": ..., "base_url": ...,
+"pid": ...}`. All else is in `python -m rowsmith.testing`.
 """
 
 from __future__ import annotations
