@@ -38,7 +38,12 @@ def test_a_run_is_pushed_with_what_made_it(cli: Cli, hub: Hub) -> None:
     files = hub.datasets["ada/rows"]
     assert hub.private == {"ada/rows"}
     card = files["README.md"].decode()
-    for told in ("20 rows of the kind `classification`", "| positive | 10 |", "| fr | 10 |", "| offline | writer | 4 |"):
+    for told in (
+        "20 rows of the kind `classification`",
+        "| positive | 10 |",
+        "| fr | 10 |",
+        "| offline | writer | 4 |",
+    ):
         assert told in card
     assert "Write {num_samples} texts in {language_name} of the class" in card
     assert str(cli.folder) not in card
@@ -75,7 +80,7 @@ def test_no_key_and_no_path_of_this_machine_is_in_what_is_pushed(cli: Cli, hub: 
 
 def test_a_run_that_was_begun_in_python_shows_its_settings(cli: Cli, hub: Hub) -> None:
     script = (
-        "from rowsmith import *\n"
+        "from rowsmith import ClassificationDataset, ClassificationDatasetConfig\n"
         "ClassificationDataset(ClassificationDatasetConfig(classes=[{'name': 'x', 'description': 'a'}, "
         "{'name': 'y', 'description': 'b'}], output_file='rows.jsonl')).generate('offline')"
     )
@@ -109,7 +114,8 @@ def test_what_is_wrong_is_said(
     cli: Cli, hub: Hub, env: dict[str, str], arguments: tuple[str, ...], code: int, message: str
 ) -> None:
     Path(cli.folder / "rows.jsonl").write_text('{"text": "one"}\n')
-    done = cli("push", *arguments, **env)
+    cli.env |= env
+    done = cli("push", *arguments)
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,9 @@ def main() -> None:
             "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         }
-        import datasets
         from rowsmith import Dataset
 
+        datasets: Any = import_module("datasets")
         datasets.disable_progress_bars()
         for shape, rows in SHAPES.items():
             Dataset(rows).push_to_hub(f"ada/{shape}", shuffle=False)

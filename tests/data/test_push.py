@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from rowsmith import ConfigError, Dataset, HubError
+from rowsmith import ConfigError, Dataset, HubError, RawDataset, RawDatasetConfig
 from rowsmith.data import hub as pushing
 from rowsmith.data.card import BEGIN, END, Origin, Use
 from rowsmith.data.formats.parquet import schema_of
@@ -23,7 +24,7 @@ from support.hub import Fault, Hub
 
 from .pushed import SHAPES
 
-library: Any = pytest.importorskip("huggingface_hub")
+pytest.importorskip("huggingface_hub")
 parquet: Any = pytest.importorskip("pyarrow.parquet")
 
 # The client's own way of sending a file is one that its transport would rather see written otherwise.
@@ -43,13 +44,12 @@ ORIGIN = Origin(
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    from huggingface_hub import constants
-    from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
-
+    constants: Any = import_module("huggingface_hub.constants")
+    utils: Any = import_module("huggingface_hub.utils")
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     # The client's own waiting before it tries again.
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    disable_progress_bars()
+    utils.disable_progress_bars()
     with Hub(users={TOKEN: "ada"}) as running:
         monkeypatch.setenv("HF_ENDPOINT", running.url)
         # Of what the client asks besides; it takes its addresses from the environment once, when it is imported.
@@ -58,7 +58,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", resolve)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         yield running
-    enable_progress_bars()
+    utils.enable_progress_bars()
 
 
 def header(hub: Hub, name: str = "ada/rows") -> dict[str, Any]:
@@ -148,12 +148,24 @@ def test_someone_who_pushes_at_the_same_time_is_not_undone(hub: Hub) -> None:
 
     def another() -> None:
         hub.before_commit = lambda: None
-        hub.datasets["ada/rows"] = {**hub.datasets["ada/rows"], "theirs.txt": b"!"}
+        files = hub.datasets["ada/rows"]
+        card = files["README.md"].replace(BEGIN.encode(), b"By hand.\n" + BEGIN.encode())
+        hub.datasets["ada/rows"] = {**files, "theirs.txt": b"!", "README.md": card}
 
     hub.before_commit = another
     Dataset(ROWS[:5]).push_to_hub("ada/rows")
     assert "theirs.txt" in paths(hub)
+    assert b"By hand." in hub.datasets["ada/rows"]["README.md"]
     assert rows_of(hub) == ROWS[:5]
+
+
+def test_a_dataset_that_made_its_rows_tells_how(hub: Hub, tmp_path: Path) -> None:
+    config = RawDatasetConfig(document_types=["letter"], topics=["tides"], output_file=str(tmp_path / "letters.jsonl"))
+    RawDataset(config).generate("offline").push_to_hub("ada/rows")
+    card = hub.datasets["ada/rows"]["README.md"].decode()
+    assert "of the kind `raw`" in card
+    assert "| offline | writer | 1 |" in card
+    assert len(rows_of(hub)) == 5
 
 
 # -- the card ---------------------------------------------------------------------------------------------------------

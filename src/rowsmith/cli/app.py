@@ -17,10 +17,12 @@ from rowsmith.cli.push import push
 from rowsmith.cli.resume import resume
 from rowsmith.cli.run import run
 from rowsmith.cli.sample import sample
+from rowsmith.cli.schema import schema
 from rowsmith.cli.show import show
 from rowsmith.cli.status import status
+from rowsmith.cli.topics import topics_application
 
-COMMANDS = (run, demo, check, estimate, sample, status, resume, cancel, show, export, push, providers)
+COMMANDS = (run, demo, check, estimate, sample, status, resume, cancel, show, export, push, providers, schema)
 
 
 def application() -> typer.Typer:
@@ -36,6 +38,7 @@ def application() -> typer.Typer:
     app.callback()(rowsmith)
     for command in COMMANDS:
         app.command()(guarded(command))
+    app.add_typer(topics_application(), name="topics")
     return app
 
 

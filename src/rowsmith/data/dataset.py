@@ -228,43 +228,31 @@ class Readable(ABC):
         origin: Origin | None = None,
         progress: Callable[[Uploaded], None] | None = None,
     ) -> str:
-        """Put the rows on the Hugging Face Hub, in one commit; see `rowsmith.data.hub`.
-
-        What an earlier push put there is replaced. The address of the Hub is `HF_ENDPOINT`, where that is set.
+        """Put the rows on the Hugging Face Hub in one commit, in place of an earlier push; returns their address.
 
         Args:
             repo_id: `owner/name`; made if it is not there.
             token: of the Hub; if not given that of the environment variable HF_TOKEN, or of the Hub's own login.
             private: only its owners may see it. An existing public repository is refused unless this is False.
             commit_message: of the commit.
-            train_size: the share of the rows for `train`, such as 0.8; the rest is `test`. All are `train` if not
-                given.
+            train_size: the share of the rows for `train`, such as 0.8; the rest is `test`. All are `train` if None.
             seed: of the order in which rows are dealt out; 0 if not given.
             shuffle: False leaves the rows in their order: the first ones are `train`.
             upload_card: write the dataset's card, and the configuration that makes it again.
             license: for the card, such as `cc-by-4.0`; not in it if not given.
-            languages: for the card, as codes such as `en`; not in it if not given.
+            languages: for the card, as codes; not in it if not given.
             origin: how the rows were made, for the card. A dataset that made them knows it.
             progress: called after each file that was uploaded.
 
-        Returns:
-            the address of its page.
-
         Raises:
-            MissingDependencyError: the extra `hub` is not installed.
-            ConfigError: there is no token, or the rows or the name cannot be pushed. Nothing was uploaded.
-            HubError: the Hub refuses, or cannot be reached. What it has is as it was.
-            StorageError: there is no room for a file on its way.
+            ConfigError, HubError, StorageError: as `rowsmith.data.hub.push`, in which case nothing has changed there.
         """
         from rowsmith.data.hub import Push, push
 
-        if train_size is None:
-            parts = {"train": self.rows.lines}
-        else:
-            dealt = self.split(train=train_size, seed=seed or 0, shuffle=shuffle)
-            parts = {name: part.rows.lines for name, part in dealt.items()}
-        what = Push(
-            parts=parts,
+        whole: dict[str, Readable] = {"train": self}
+        dealt = whole if train_size is None else self.split(train=train_size, seed=seed or 0, shuffle=shuffle)
+        pushed = Push(
+            parts={name: part.rows.lines for name, part in dealt.items()},
             token=token,
             private=private,
             message=commit_message,
@@ -274,11 +262,10 @@ class Readable(ABC):
             languages=languages,
             progress=progress,
         )
-        return push(repo_id, what)
+        return push(repo_id, pushed)
 
     def _origin(self) -> Origin | None:
-        """How the rows were made; None where nothing is known of it."""
-        return None
+        return None  # nothing is known of how they were made
 
     def inspect(
         self,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,9 +20,10 @@ from typing import Any
 
 from rowsmith.data.card import CONFIGURATION, Facts, Origin, Part, card, card_as_it_is
 from rowsmith.data.formats.parquet import BATCH, schema_of, without_empty
+from rowsmith.data.hub_errors import TOKENS, Told, status_of
 from rowsmith.data.lines import Lines, Row, as_row
 from rowsmith.data.statistics import statistics_of
-from rowsmith.errors import ConfigError, HubError, MissingDependencyError, StorageError
+from rowsmith.errors import ConfigError, MissingDependencyError, StorageError
 
 SHARD_BYTES = 200 << 20
 """Size from which on a Parquet file is closed and another begun."""
@@ -95,7 +95,7 @@ def push(repo_id: str, what: Push) -> str:
     token = _token(hub, what.token)
     # The address is read here, not when the library is imported: it may be set until now.
     api = hub.HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, token=token, library_name="rowsmith")
-    told = _Told(repo_id, token)
+    told = Told(repo_id, token)
     with told:
         api.whoami()
     schema = schema_of(row for lines in what.parts.values() for row in _rows(lines))
@@ -116,7 +116,7 @@ def push(repo_id: str, what: Push) -> str:
 class _Upload:
     """One push under way."""
 
-    def __init__(self, hub: Any, api: Any, repo_id: str, schema: Any, what: Push, told: _Told) -> None:
+    def __init__(self, hub: Any, api: Any, repo_id: str, schema: Any, what: Push, told: Told) -> None:
         self._hub = hub
         self._api = api
         self._repo_id = repo_id
@@ -310,63 +310,6 @@ def _written(path: Path) -> Iterator[None]:
 # -- the Hub ----------------------------------------------------------------------------------------------------------
 
 
-class _Told:
-    """What the Hub or its library says, as one of our errors."""
-
-    def __init__(self, repo_id: str, token: str) -> None:
-        self._repo_id = repo_id
-        self._token = token
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        httpx = sys.modules.get("httpx")
-        failures = (OSError, ValueError, RuntimeError, *([httpx.HTTPError] if httpx is not None else []))
-        if not isinstance(error, failures):
-            return
-        status = status_of(error)
-        reason = _reason(error).replace(self._token, "…")
-        raise HubError(self._message(status, reason), status=status) from error
-
-    def _message(self, status: int | None, reason: str) -> str:
-        after = "Nothing has changed in the repository, and the rows are where they were."
-        if status == 401:
-            return f"the Hugging Face Hub does not know this token ({reason}). Make one that may write: {_TOKENS}"
-        if status in (403, 404):
-            return (
-                f"this token may not write to {self._repo_id} on the Hugging Face Hub ({reason}). It needs the right "
-                f"to write to it: {_TOKENS}"
-            )
-        if status is None:
-            return f"the push to {self._repo_id} failed: {reason}. {after}"
-        return f"the Hugging Face Hub refused the push to {self._repo_id} (HTTP {status}): {reason}. {after}"
-
-
-_TOKENS = "https://huggingface.co/settings/tokens"
-
-
-def status_of(error: BaseException) -> int | None:
-    """The HTTP status behind an error, however deep."""
-    seen: BaseException | None = error
-    while seen is not None:
-        status = getattr(getattr(seen, "response", None), "status_code", None)
-        if isinstance(status, int):
-            return status
-        seen = seen.__cause__ or seen.__context__
-    return None
-
-
-def _reason(error: BaseException) -> str:
-    """The Hub's own words, or else the innermost reason, in one line."""
-    told = getattr(error, "server_message", None)
-    while not told and error.__cause__ is not None:
-        error = error.__cause__
-        told = getattr(error, "server_message", None)
-    first = next((line.strip() for line in (told or str(error)).splitlines() if line.strip()), "")
-    return (first or type(error).__name__).rstrip(".")
-
-
 def _check(hub: Any, repo_id: str, what: Push) -> None:
     """Refuse what cannot go well.
 
@@ -388,7 +331,7 @@ def _token(hub: Any, given: str | None) -> str:
     if not token:
         raise ConfigError(
             "there is no token for the Hugging Face Hub: set HF_TOKEN, log in with `hf auth login`, or in Python give "
-            f"token=. Make one with the right to write: {_TOKENS}"
+            f"token=. Make one with the right to write: {TOKENS}"
         )
     return str(token)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rowsmith.config import shown
 from rowsmith.datasets.base import GeneratedDataset, How
 from rowsmith.datasets.naming import Llm
 from rowsmith.datasets.yaml_paths import absolute, from_anywhere, start_at
@@ -282,7 +283,8 @@ def _how(fields: Mapping[str, Any], file: str) -> How:
     how = How()
     if (roles := fields.get("roles")) is not None:
         if not isinstance(roles, dict):
-            raise ConfigError(f"{file}: roles must name a model for each role, such as {{judge: a/b}}; got {roles!r}")
+            got = shown(roles)
+            raise ConfigError(f"{file}: roles must name a model for each role, such as {{judge: a/b}}; got {got}")
         how["roles"] = roles
     if (spread := fields.get("spread")) is not None:
         if not isinstance(spread, bool | list):

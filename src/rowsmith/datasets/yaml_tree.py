@@ -22,6 +22,7 @@ _QUOTE_IT = "Text that begins with { or [, or has a colon and a blank in it, nee
 _SHOWN = 80
 """Characters before and after the place of a slip that are shown of its line."""
 _MAY_BE_A_KEY = re.compile(r"key|token|secret|password|authorization|bearer", re.IGNORECASE)
+_QUOTED = re.compile(r"'[^'<>]{4,}'")
 
 
 class Place(NamedTuple):
@@ -90,12 +91,16 @@ def read(text: str, file: str, *, lines: bool = True) -> Tree:
     Raises:
         ConfigError: it is not YAML, or a key stands twice; with the line and the column.
     """
+    failed: yaml.YAMLError | None = None
     try:
         node = yaml.compose(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as exc:
-        raise _syntax_error(exc, text, file) from None
     except yaml.YAMLError as exc:
-        raise ConfigError(f"{file} is not YAML: {exc}") from None
+        failed = exc
+    if isinstance(failed, yaml.MarkedYAMLError):
+        # Raised out here, for what YAML raised shows the text, which may be a key, and would be chained.
+        raise _syntax_error(failed, text, file)
+    if failed is not None:
+        raise ConfigError(f"{file} is not YAML: {failed}")
     if node is None:
         return Scalar("", None, Place(file, int(lines), 1))
     return _Reader(file, lines=lines).tree(node)
@@ -189,11 +194,16 @@ def _syntax_error(exc: yaml.MarkedYAMLError, text: str, file: str) -> ConfigErro
     lines = text.splitlines()
     line = lines[mark.line] if mark.line < len(lines) else ""
     column = mark.column
-    problem = exc.problem or exc.context
+    problem = exc.problem or exc.context or ""
+    before = next((text for text in reversed(lines[: mark.line]) if text.strip()), "")
+    option = file if file.startswith("--") else ""
+    secret = any(_MAY_BE_A_KEY.search(where) for where in (line, before, option))
+    if secret:
+        problem = _QUOTED.sub("'***'", problem)
     message = f"{Place(file, mark.line + 1, column + 1)} is not YAML: {problem}"
     if exc.context and exc.context_mark and exc.context_mark.line != mark.line:
         message += f" ({exc.context} that begins in line {exc.context_mark.line + 1})"
-    if line.strip() and not _MAY_BE_A_KEY.search(line):
+    if line.strip() and not secret:
         first = max(0, column - _SHOWN)
         blank = "".join("\t" if sign == "\t" else " " for sign in line[first:column])
         message += f"\n    {line[first : column + _SHOWN]}\n    {blank}^"
