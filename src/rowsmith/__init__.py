@@ -30,10 +30,12 @@ if TYPE_CHECKING:
         ConfigChangedError,
         ConfigError,
         ConnectionFailedError,
+        DataSetGeneratorError,
         HubError,
         LedgerError,
         MalformedReplyError,
         MissingDependencyError,
+        ModelError,
         ModelNotFoundError,
         OutputChangedError,
         ProviderError,
@@ -47,7 +49,9 @@ if TYPE_CHECKING:
         SourceError,
         StorageError,
         TemplateError,
+        ValidationError,
     )
+    from rowsmith.generator.generator import DataSetGenerator
     from rowsmith.llm.provider import Provider
     from rowsmith.llm.providers.anthropic import AnthropicProvider
     from rowsmith.llm.providers.compatible import MistralProvider, OpenAICompatibleProvider, OpenRouterProvider
@@ -73,6 +77,9 @@ if TYPE_CHECKING:
     from rowsmith.recipes.task_axes import Axis
     from rowsmith.recipes.token_labels import TokenLabelsDatasetConfig
     from rowsmith.recipes.ultrachat import UltrachatDatasetConfig
+    from rowsmith.topics.graph import Graph
+    from rowsmith.topics.model import TopicModel
+    from rowsmith.topics.tree import Tree
 
     __version__: str
 
@@ -88,11 +95,14 @@ __all__ = [
     "ConfigChangedError",
     "ConfigError",
     "ConnectionFailedError",
+    "DataSetGenerator",
+    "DataSetGeneratorError",
     "Dataset",
     "Fallback",
     "GeminiProvider",
     "GenericPipelineDataset",
     "GenericPipelineDatasetConfig",
+    "Graph",
     "HubError",
     "LabelsDataset",
     "LabelsDatasetConfig",
@@ -105,6 +115,7 @@ __all__ = [
     "Message",
     "MissingDependencyError",
     "MistralProvider",
+    "ModelError",
     "ModelNotFoundError",
     "OfflineProvider",
     "OllamaProvider",
@@ -141,9 +152,12 @@ __all__ = [
     "TemplateError",
     "TokenLabelsDataset",
     "TokenLabelsDatasetConfig",
+    "TopicModel",
+    "Tree",
     "UltrachatDataset",
     "UltrachatDatasetConfig",
     "Usage",
+    "ValidationError",
     "__version__",
     "configure_logger",
 ]
@@ -154,11 +168,13 @@ _HOMES = {
     "ClassificationDataset": "datasets.classification",
     "ClassificationDatasetConfig": "recipes.classification",
     "Completion": "llm.values",
+    "DataSetGenerator": "generator.generator",
     "Dataset": "data.dataset",
     "Fallback": "llm.sharing",
     "GeminiProvider": "llm.providers.gemini",
     "GenericPipelineDataset": "datasets.generic",
     "GenericPipelineDatasetConfig": "recipes.generic",
+    "Graph": "topics.graph",
     "LabelsDataset": "datasets.labels",
     "LabelsDatasetConfig": "recipes.labels",
     "LiteLLMProvider": "llm.providers.litellm",
@@ -190,6 +206,8 @@ _HOMES = {
     "TaskDataset": "datasets.task",
     "TokenLabelsDataset": "datasets.token_labels",
     "TokenLabelsDatasetConfig": "recipes.token_labels",
+    "TopicModel": "topics.model",
+    "Tree": "topics.tree",
     "UltrachatDataset": "datasets.ultrachat",
     "UltrachatDatasetConfig": "recipes.ultrachat",
     "Usage": "llm.values",

@@ -17,6 +17,9 @@ RowsmithError
 │   └── MalformedReplyError     a reply that is not in the service's own format; retried
 ├── HubError                    the Hugging Face Hub refused what was to be put there, or could not be reached
 ├── AnswerError                 a model answered, but not usably; carries the outcome and the raw answer
+├── DataSetGeneratorError       a `DataSetGenerator` made no dataset
+│   ├── ModelError              because of its model: what went wrong is its cause (also a ProviderError)
+│   └── ValidationError         because nothing that the model wrote passed the checks
 └── RunError                    a run cannot start, go on or be read
     ├── RunLockedError          another process is writing this run
     ├── ConfigChangedError      the output belongs to another configuration; names the changed fields
@@ -28,7 +31,7 @@ RowsmithError
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class RowsmithError(Exception):
@@ -193,6 +196,44 @@ class AnswerError(RowsmithError):
     def __init__(self, message: str, *, outcome: str, raw: str) -> None:
         self.outcome = outcome
         self.raw = raw
+        super().__init__(message)
+
+
+class DataSetGeneratorError(RowsmithError):
+    """A `DataSetGenerator` made no dataset; what went wrong is its cause, where there is one."""
+
+
+class ModelError(DataSetGeneratorError, ProviderError):
+    """A `DataSetGenerator` made no dataset, or not all of it, because its model failed; its cause says how.
+
+    What was made before is the generator's `dataset`.
+    """
+
+    @classmethod
+    def of(cls, error: ProviderError) -> ModelError:
+        """The same failure as a generator tells of it."""
+        made = cls(
+            error.message,
+            provider=error.provider,
+            model=error.model,
+            status=error.status,
+            request_id=error.request_id,
+            hint=error.hint,
+            retry_after=error.retry_after,
+        )
+        made.fatal, made.retryable = error.fatal, error.retryable
+        return made
+
+
+class ValidationError(DataSetGeneratorError):
+    """A `DataSetGenerator` made no dataset because nothing that its model wrote passed the checks.
+
+    Attributes:
+        reasons: how often each gate refused something.
+    """
+
+    def __init__(self, message: str, *, reasons: Mapping[str, int]) -> None:
+        self.reasons = dict(reasons)
         super().__init__(message)
 
 

@@ -73,12 +73,14 @@ def run_python(example: Example, folder: Path, env: Mapping[str, str]) -> str:
 
 
 def run_yaml(example: Example, folder: Path, env: Mapping[str, str]) -> str:
-    """A run's configuration: whatever models it names, the offline provider makes the rows."""
-    if not isinstance(yaml.safe_load(example.fence.text), dict):
+    """A run's or a build's configuration: whatever models it names, the offline provider makes the rows or topics."""
+    described = yaml.safe_load(example.fence.text)
+    if not isinstance(described, dict):
         raise ExampleError(f"{example}: not a mapping")
     path = folder / example.fence.marks.get("file", "example.yaml")
     path.write_text(example.fence.text, encoding="utf-8")
-    return process([*CLI, "run", path.name, "--llm", "offline"], example, folder, env)
+    command = ["topics", "build"] if "topic_prompt" in described else ["run"]
+    return process([*CLI, *command, path.name, "--llm", "offline"], example, folder, env)
 
 
 def read_json(example: Example) -> str:

@@ -97,7 +97,7 @@ def _see_through(job: Job, begin: Begin, how: How, *, quiet: bool) -> tuple[Repo
 async def _supervised(job: Job, tally: Tally, begin: Begin, how: How) -> int:
     """Run to the end, or to an orderly stop after a signal: the signal's number, or 0."""
     work = asyncio.create_task(begin(job.llms or None, **{**how, "listeners": [tally, *traces(job)]}))
-    stopper = _Stopper(work, tally)
+    stopper = Stopper(work, tally)
     listen(stopper)
     try:
         await work
@@ -107,7 +107,7 @@ async def _supervised(job: Job, tally: Tally, begin: Begin, how: How) -> int:
     return stopper.signal
 
 
-class _Stopper:
+class Stopper:
     """Stops a run at a signal: the first time in good order, then at once, then by ending the process.
 
     Whatever the instant, the ledger stays consistent; a kill costs the calls in flight and nothing else.

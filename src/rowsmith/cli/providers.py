@@ -85,7 +85,7 @@ def _key(one: Listed) -> str:
     if one.key is not None:
         return f"{one.key.variable} ({one.key.source})"
     if not one.facts.keys:
-        return "none needed" if one.facts.rungs else "-"
+        return "by the model" if one.facts.needs_key else "none needed" if one.facts.rungs else "-"
     return f"not set: {one.facts.keys[0]}" if one.facts.needs_key else f"none needed (or {one.facts.keys[0]})"
 
 

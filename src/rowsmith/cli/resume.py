@@ -52,6 +52,11 @@ def resume(
             f"{near(paths.folder)} was begun from Python and does not hold its configuration. "
             "Run the same script again: it goes on where it stopped."
         )
+    if "topics" in state.source:
+        from rowsmith.cli.topics import RUN_KEYS, go_on
+
+        numbers = (max_concurrency, max_cost, max_requests, max_tokens)
+        return go_on(state.source, paths.rows, dict(zip(RUN_KEYS, numbers, strict=True)), quiet=quiet)
     how: How = {
         "max_concurrency": max_concurrency,
         "max_cost": max_cost,

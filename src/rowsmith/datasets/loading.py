@@ -149,6 +149,8 @@ def stored_job(source: Mapping[str, Any], output: str | Path, how: How | None = 
         ConfigError: the models had keys in the file, or what the run needs is not there any more.
     """
     file = str(source["file"])
+    if "run" not in source:
+        raise ConfigError(f"{output} is no dataset but a build of topics: rowsmith topics build {file} goes on with it")
     if names := source.get("withheld"):
         raise ConfigError(
             f"{', '.join(names)} stood in {file}, and keys are never stored. "

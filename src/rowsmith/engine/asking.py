@@ -14,7 +14,7 @@ from rowsmith.engine.events import CallFailed, CallMade, CallStarted, Event
 from rowsmith.engine.keys import call_key, call_seed
 from rowsmith.engine.ledger import CallRecord, Ledger
 from rowsmith.engine.ledger.records import CellRecord
-from rowsmith.engine.models import Models, full_name
+from rowsmith.engine.models import WRAPPERS, Models, full_name
 from rowsmith.engine.omitting import Omitting
 from rowsmith.engine.plan import Cell
 from rowsmith.errors import BadRequestError, ProviderError
@@ -156,6 +156,7 @@ class Asker:
         values: the recipe's values that change when the configuration grows.
         earlier: what they were, each time before it grew.
         hand_in: takes every call that the ledger cannot answer; None to make it at once.
+        followed: somebody listens to each call's beginning.
     """
 
     def __init__(
@@ -172,6 +173,7 @@ class Asker:
         values: Mapping[str, str],
         earlier: Sequence[Mapping[str, str]],
         hand_in: HandIn | None = None,
+        followed: bool = True,
     ) -> None:
         self.models = models
         self._callers = callers
@@ -184,6 +186,7 @@ class Asker:
         self._values = values
         self._earlier = earlier
         self._hand_in = hand_in
+        self._followed = followed
         self._omitting = Omitting(ledger)
         self._names = {id(provider): full_name(provider) for provider in models.all()}
         self._refusals = {model: 0 for _, model, *_ in ledger.store.spend()}
@@ -211,6 +214,9 @@ class Asker:
             ProviderError: the call failed for good, by all who may answer it.
             Stopped: the run is stopping.
         """
+        choice = self.models.choice(role, cell)
+        if ordinal not in file.stored and not self._out and not isinstance(choice, WRAPPERS):
+            return await self._call(choice, cell, ordinal, role, prompt, shape, file)  # as nearly always
         turns = self.models.turns(role, cell, self._seed, file.answered(role))
         refusal: Answered | None = None
         declined: set[int] = set()
@@ -246,6 +252,8 @@ class Asker:
     ) -> Answered:
         """Ask one model, on the next rung where it refuses one."""
         seed = call_seed(self._seed, cell.key, ordinal)
+        who = id(provider)
+        name = self._names[who]
         while True:
             rung, omit = self._rungs.current(provider), self._omitting.current(provider)
             request = Request(shape.prompt_for(rung, prompt.messages), shape.schema, rung, prompt.hints, seed, omit)
@@ -254,8 +262,15 @@ class Asker:
             try:
                 if self._hand_in is not None:
                     self._hand_in(HandedIn(cell, ordinal, key, role, provider, body))
-                completion, seconds = await self._send(cell, ordinal, role, provider, prompt, body)
-            except BadRequestError as error:
+                _ASKING.set((cell, ordinal))
+                if self._followed:
+                    self._emit(CallStarted(cell, ordinal, role, name, provider, prompt.messages))
+                completion, seconds = await self._callers[who].complete(body)
+            except ProviderError as error:
+                if self._hand_in is None:
+                    self._emit(CallFailed(cell, ordinal, role, name, error))
+                if not isinstance(error, BadRequestError):
+                    raise
                 if self._omitting.leaves_out(provider, error, omit):
                     continue
                 if looks_like_unsupported(error) and self._rungs.lower(provider, rung):
@@ -263,8 +278,9 @@ class Asker:
                     continue
                 error.fatal = error.fatal and self._refuses_all(provider)
                 raise
-            self._refusals[self._names[id(provider)]] = 0
-            self._failures[id(provider)] = 0
+            self._refusals[name] = 0
+            if self._failures:
+                self._failures[who] = 0
             record = self._record(cell, ordinal, key, role, provider, completion, seconds)
             self._ledger.add_call(record, file.begun)
             file.begun = None
@@ -272,19 +288,6 @@ class Asker:
             if self._ledger.crowded:
                 await self._ledger.flushed()
             return Answered(completion, key, provider)
-
-    async def _send(
-        self, cell: Cell, ordinal: str, role: str, provider: Provider, prompt: Prompt, body: bytes
-    ) -> tuple[Completion, float]:
-        """Send a request, and tell of it before and, should it fail, after."""
-        name = self._names[id(provider)]
-        _ASKING.set((cell, ordinal))
-        self._emit(CallStarted(cell, ordinal, role, name, provider, prompt.messages))
-        try:
-            return await self._callers[id(provider)].complete(body)
-        except ProviderError as error:
-            self._emit(CallFailed(cell, ordinal, role, name, error))
-            raise
 
     def _failed(self, provider: Provider, error: ProviderError, after: Sequence[Provider]) -> ProviderError:
         """Take note of a failure for which another model may stand in."""

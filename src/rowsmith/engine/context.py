@@ -56,6 +56,7 @@ class Context:
         seed: int,
     ) -> None:
         self.cell = cell
+        self._name = cell.name
         self._wants = wants
         self._asker = asker
         self._sieve = sieve
@@ -122,6 +123,11 @@ class Context:
         raised makes its first rows by the very calls it made them by.
         """
         return self._wants
+
+    @property
+    def lines(self) -> Sequence[bytes]:
+        """The rows that the cell has so far, each as it will be written."""
+        return self._sieve.lines
 
     async def collect_more(
         self,
@@ -195,18 +201,19 @@ class Context:
         self, drafts: Sequence[Draft[D]], make: Callable[[Draft[D]], Made | Awaitable[Made]], ordinal: str, raw: str
     ) -> None:
         """Make rows of drafts and let them through the gates."""
-        sieve = self._sieve
         made = [make(draft) for draft in drafts]
         if made and not isinstance(made[0], dict | Rejection):
             made = await self._all([one for one in made if isinstance(one, Awaitable)])
+        sieve = self._sieve
         for place, (draft, one) in enumerate(zip(drafts, made, strict=True)):
-            for outcome, detail, origin in draft.refused:
-                sieve.refuse(outcome, detail, "", origin, tell=False)
-            if isinstance(one, Rejection):
+            if draft.refused:
+                for outcome, detail, origin in draft.refused:
+                    sieve.refuse(outcome, detail, "", origin, tell=False)
+            if isinstance(one, dict):
+                self._offer(one, ordinal, place, draft)
+            elif isinstance(one, Rejection):
                 calls = {"call": draft.calls[0], "raw": raw} if draft.calls else {}
                 sieve.refuse(one.gate, one.reason, _first_text(draft.entry), calls)
-            elif isinstance(one, dict):
-                self._offer(one, ordinal, place, draft)
 
     async def _all(self, making: Sequence[Awaitable[Made]]) -> list[Made | Awaitable[Made]]:
         """Every draft's row. One that fails does not cancel the others: their calls are paid for."""
@@ -222,11 +229,11 @@ class Context:
         return made
 
     def _offer(self, fields: Row, ordinal: str, place: int, draft: Draft[Any]) -> None:
-        metadata = {**fields.get("metadata", {}), "cell": self.cell.name, "calls": draft.calls}
+        metadata = {**fields.get("metadata", {}), "cell": self._name, "calls": draft.calls}
         row = {"id": row_id(self.cell.key, ordinal, place), **fields, "metadata": metadata}
         # Only now it is known who made it: the model that was to be asked, or one that stood in for it.
-        if "provider" in metadata and draft.origin is not None:
-            metadata["provider"] = draft.origin.name
+        if "provider" in metadata and (origin := draft.origin) is not None:
+            metadata["provider"] = origin.name
         self._sieve.offer(row, {"call": draft.calls[0]} if draft.calls else {})
 
     async def ask(self, role: str, prompt: Prompt, output: Expected[N], check: Check[N] | None = None) -> tuple[N, str]:

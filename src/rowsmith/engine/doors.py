@@ -54,7 +54,7 @@ def open_doors(
 def _teller(model: str, emit: Callable[[Event], None]) -> Callable[[Notice], None]:
     def tell(notice: Notice) -> None:
         if isinstance(notice, RetryNotice):
-            emit(Retry(model, str(notice.error), notice.attempt, notice.seconds, *asking()))
+            emit(Retry(model, str(notice.error), notice.attempt, notice.seconds, *asking(), type(notice.error).__name__))
         else:
             emit(Waiting(model, notice.reason, notice.seconds))
 

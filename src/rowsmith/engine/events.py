@@ -145,6 +145,7 @@ class Retry(NamedTuple):
         seconds: how long until then.
         cell: whose call.
         ordinal: which call of the cell.
+        kind: the class of the error.
     """
 
     model: str
@@ -153,6 +154,7 @@ class Retry(NamedTuple):
     seconds: float
     cell: Cell | None = None
     ordinal: str = ""
+    kind: str = ""
 
 
 class Waiting(NamedTuple):

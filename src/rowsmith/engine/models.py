@@ -13,6 +13,10 @@ from rowsmith.llm.provider import Provider
 from rowsmith.llm.sharing import Choice, Fallback, Spread, Turn, first, leaves, replaceable, turns
 
 
+WRAPPERS = (Fallback, Spread)
+"""What a choice is that is no provider itself."""
+
+
 def full_name(provider: Provider) -> str:
     """`provider/model_id`, as a user would write it."""
     return provider.name if provider.name == provider.model_id else f"{provider.name}/{provider.model_id}"
@@ -32,7 +36,7 @@ class Models:
 
     def choice(self, role: str, cell: Cell) -> Choice:
         """Who may answer in a role for a cell."""
-        return self.roles.get(role) or self.llms[cell.model]
+        return self.roles[role] if role in self.roles else self.llms[cell.model]
 
     def turns(self, role: str, cell: Cell, seed: int, answered: Collection[str] = ()) -> Sequence[Turn]:
         """Who is asked in a role for a cell, one after the other as they fail.
@@ -44,13 +48,17 @@ class Models:
             answered: the names of those who have answered the cell in this role: where prompts are dealt out, the cell
                 stays with them, also if it would be dealt to others since the plan has grown.
         """
+        choice = self.choice(role, cell)
+        if not isinstance(choice, WRAPPERS):
+            return (Turn(choice),)
         if role in self.roles:
-            return _turns(self.roles[role], cell, seed, f" {role}", answered)
+            return _turns(choice, cell, seed, f" {role}", answered)
         return _turns(self.llms[cell.model], cell, seed, f" {cell.model}" if cell.model else "", answered)
 
     def provider(self, role: str, cell: Cell, seed: int) -> Provider:
         """Who is asked first in a role for a cell."""
-        return self.turns(role, cell, seed)[0].provider
+        choice = self.choice(role, cell)
+        return self.turns(role, cell, seed)[0].provider if isinstance(choice, WRAPPERS) else choice
 
     def owner(self, cell: Cell, seed: int) -> Provider:
         """Which of `llms` a cell was planned for: the one that is asked first in every role without its own model."""
@@ -77,7 +85,7 @@ class Models:
 
 
 def _turns(choice: Choice, cell: Cell, seed: int, whose: str, answered: Collection[str]) -> Sequence[Turn]:
-    if isinstance(choice, Fallback | Spread):
+    if isinstance(choice, WRAPPERS):
         return turns(choice, _picking(cell, seed, whose, answered))
     return (Turn(choice),)
 

@@ -47,11 +47,13 @@ class Rows:
         per_cell: rows that one cell makes on a full pass over the product (`num_samples_per_prompt`).
         target: the number of rows in all, or per value of `per`; None for one full pass.
         per: the axis each of whose values gets `target` rows; None if `target` is the total.
+        each: rows of every prompt by its place, where they differ; `per_cell` is then 0, and there is no target.
     """
 
     per_cell: int
     target: int | None = None
     per: str | None = None
+    each: Sequence[int] | None = None
 
 
 class Plan:
@@ -89,6 +91,7 @@ class Plan:
         self._hands = len(models)
         self._pass = self._prompts * self._hands
         self._spreads = [axis.spread(seed) for axis in self.axes]
+        self._strata = [(axis.stratum, len(axis)) for axis in self.axes]
         self._stratum = prod(len(axis) for axis in self.axes if axis.stratum) if sample is None else 1
         self._per_place = self._place_of(rows.per)
         self._passes, self._rest, self._tail = self._targets()
@@ -112,7 +115,8 @@ class Plan:
         turn, at = divmod(index, self._pass)
         if turn < self._passes:
             prompt, hand = divmod(at, self._hands)
-            places, want = self._places(prompt), self.rows.per_cell
+            places, each = self._places(prompt), self.rows.each
+            want = self.rows.per_cell if each is None else each[prompt]
             dealt = self._dealt(turn, prompt, places)
         else:
             places, hand, prompt, want = self._tail_cell(at)
@@ -174,7 +178,9 @@ class Plan:
 
     def _targets(self) -> tuple[int, int, int]:
         """(full passes, rows of the part of a pass after them, cells of that part)."""
-        target, per_cell = self.rows.target, self.rows.per_cell
+        target, per_cell, each = self.rows.target, self.rows.per_cell, self.rows.each
+        if each is not None:
+            return 1, sum(each) * self._hands, 0
         if target is None:
             return 1, 0, 0
         strata = 1 if self._per_place is None else self._sizes[self._per_place]
@@ -207,8 +213,8 @@ class Plan:
         if self.sample is not None:
             return turn * self._prompts + prompt, 0, 1
         row, within, fastest = turn, 0, 1
-        for axis, size, place in zip(self.axes, self._sizes, places, strict=True):
-            if axis.stratum:
+        for (stratum, size), place in zip(self._strata, places, strict=True):
+            if stratum:
                 within, fastest = within * size + place, size
             else:
                 row = row * size + place

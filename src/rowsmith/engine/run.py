@@ -97,6 +97,7 @@ class Run:
         self._options = options or Options()
         self._statistics = Statistics()
         self._listeners: tuple[Listener, ...] = (self._statistics, *journal_of_run(), *listeners)
+        self._followed = bool(listeners)
         self._price = price or Prices(self._options.clock.date)
         limits = Limits.of(self._options)
         self._budget = Budget(limits, models, self._price, self.stop) if limits else None
@@ -352,6 +353,7 @@ class Run:
             values=self._recipe.growing_values,
             earlier=earlier_values(ledger),
             hand_in=hand_in,
+            followed=self._followed,
         )
 
     # -- after the last call ----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ killed goes on with the very stage, plan and prompts that it had, and pays for n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -131,8 +131,10 @@ class TreeBuild:
         options: how the runs are carried out.
         listener: told of everything.
         source: what another process can make this build of again; JSON, and no keys.
+        again: also ask again below topics whose rounds are used up.
 
     Attributes:
+        again: as given.
         built: what it has come to, also after an error.
     """
 
@@ -144,6 +146,8 @@ class TreeBuild:
         options: Options,
         listener: TopicListener,
         source: Mapping[str, Any] | None = None,
+        *,
+        again: bool = False,
     ) -> None:
         self._config = config
         self._llm = llm
@@ -151,14 +155,13 @@ class TreeBuild:
         self._options = options
         self._listener = listener
         self._source = source
+        self.again = again
         self._root = topic_of([config.topic_prompt])
+        self._failed: ProviderError | None = None
         self.built = Built()
 
-    async def carry_out(self, *, again: bool = False) -> None:
+    async def carry_out(self) -> None:
         """Build, or go on.
-
-        Args:
-            again: also ask again below topics whose rounds are used up.
 
         Raises:
             ConfigChangedError: the output has topics of another configuration.
@@ -172,17 +175,17 @@ class TreeBuild:
         if past.fingerprint is not None:
             stage = int(past.fingerprint.grows.get("stage", 1)) + past.finished
             rounds = max(rounds, past.fingerprint.rounds)
-            if again and past.short:
+            if self.again and past.short:
                 rounds += 1 + self._config.max_rounds
         while await self._stage(stage, rounds):
             stage += 1
-        if not self.built.made and self.built.report.ended == "short":
+        if not self.built.made and self.built.report.ended != "waiting":
             raise self._why_nothing()
 
     async def _stage(self, stage: int, rounds: int) -> bool:
         """Divide all topics that earlier stages have made; says whether new ones are to be divided."""
         known = Known(self._root, {topic: made for topic, made in self.built.made.items() if made < stage})
-        teller = Teller(self._config, self._listener)
+        teller = Teller(1 + max(topic.depth for topic in known.to_divide(self._config.depth)), self._listener)
         recipe = Subtopics(self._config, known, stage, rounds)
         run = Run(recipe, Models([self._llm]), self._paths.rows, self._options, [teller], source=self._source)
         self._options = self._options.but(fresh=False)
@@ -193,8 +196,6 @@ class TreeBuild:
             self._failed = teller.failed or self._failed
         new = any(made == stage and topic.depth < self._config.depth for topic, made in self.built.made.items())
         return new and report.ended in ("complete", "short")
-
-    _failed: ProviderError | None = None
 
     def _take(self, report: Report, known: Known) -> None:
         """Take up what a run has come to."""
@@ -210,9 +211,7 @@ class TreeBuild:
             seconds=before.seconds + report.seconds,
         )
         by_trail = {topic.trail: topic for topic in known.to_divide(self._config.depth)}
-        self.built.failures = [
-            Failure(by_trail[lack.group["topic"]], lack.rows, lack.reasons) for lack in report.lacks
-        ]
+        self.built.failures = [Failure(by_trail[lack.group["topic"]], lack.rows, lack.reasons) for lack in report.lacks]
 
     def _must_grow(self, past: Past) -> None:
         """Refuse a tree that is smaller than what the output has.
@@ -230,18 +229,23 @@ class TreeBuild:
     def _why_nothing(self) -> Exception:
         if self._failed is not None:
             return self._failed
-        return RunError(f"no topic came. {'; '.join(map(str, self.built.failures))}")
+        why = self.built.report.why or "; ".join(map(str, self.built.failures))
+        return RunError(f"no topic came: {why}")
 
 
 class Teller:
     """Tells what a run's events say of topics, and passes them on.
 
+    Args:
+        depth: of the lowest topics that the run makes.
+        listener: told.
+
     Attributes:
         failed: the last call that failed for good.
     """
 
-    def __init__(self, config: TopicsConfig, listener: TopicListener) -> None:
-        self._config = config
+    def __init__(self, depth: int, listener: TopicListener) -> None:
+        self._depth = depth
         self._listener = listener
         self._under_way: dict[int, tuple[list[Topic], Counter[str]]] = {}
         self.failed: ProviderError | None = None
@@ -254,8 +258,8 @@ class Teller:
 
     def _told(self, event: Event) -> LevelStarted | TopicDivided | TopicFailed | None:
         if isinstance(event, RunStarted):
-            depth = min(self._config.depth, _levels(event.cells, self._config.degree))
-            return LevelStarted(depth, event.cells - event.settled) if event.cells > event.settled else None
+            open_cells = event.cells - event.settled
+            return LevelStarted(self._depth, open_cells) if open_cells else None
         if isinstance(event, CellStarted):
             self._under_way[event.cell.number] = ([], Counter())
         elif isinstance(event, RowAccepted):

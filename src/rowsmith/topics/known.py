@@ -36,7 +36,7 @@ class Known:
         return Topics([topic for topic in self.hierarchy if topic.depth < depth])
 
     def around(self, topic: Topic) -> list[str]:
-        """Topics beside one that are divided as well: those under the same topic, then those under the ones beside it."""
+        """Topics beside one, which are divided as well: those under the same topic, then those under its neighbours."""
         parent = topic.parent
         if parent is None:
             return []

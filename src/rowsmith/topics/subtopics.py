@@ -113,8 +113,8 @@ class Subtopics:
                 words.append(f"Topics beside it, which have subtopics of their own; leave theirs to them:\n{listing}")
             words.append(
                 f"Write {count} subtopics of: {topic.name}\n"
-                "Each is a part of it and of the field, is specific to them, is different from all others, and has a few "
-                "words. Together they cover it."
+                "Each is a part of it and of the field, is specific to them, is different from all others, and has a "
+                "few words. Together they cover it."
             )
             message = Message.user("\n\n".join(words))
             return Prompt((Message.system(before), message) if before else (message,), {"num_samples": count})

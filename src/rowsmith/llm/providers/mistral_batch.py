@@ -60,7 +60,7 @@ class MistralBatches(OpenAIBatches):
             "metadata": {"name": name},
             "timeout_hours": 24,
         }
-        return str((await self._post("/batch/jobs", orjson.dumps(asked), transport))["id"])
+        return self._id_in(await self._post("/batch/jobs", orjson.dumps(asked), transport))
 
     async def find(self, name: str, ids: Sequence[str], since: float, transport: Transport) -> str | None:
         """Look through the account's jobs of that time for the one with this name in its metadata."""

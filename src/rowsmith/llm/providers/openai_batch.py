@@ -77,7 +77,7 @@ class OpenAIBatches:
             "completion_window": "24h",
             "metadata": {"name": name},
         }
-        return str((await self._post("/batches", orjson.dumps(asked), transport))["id"])
+        return self._id_in(await self._post("/batches", orjson.dumps(asked), transport))
 
     async def find(self, name: str, ids: Sequence[str], since: float, transport: Transport) -> str | None:
         """Look through the account's batches, the latest first, for the one with this name in its metadata."""
@@ -127,7 +127,18 @@ class OpenAIBatches:
         headers = {**self._but("content-type"), "Content-Type": f"multipart/form-data; boundary={boundary}"}
         longest = max(self.timeout, _UPLOAD_SECONDS)
         reply = await transport.post(f"{self.base}/files", form, headers, timeout=longest, caller=self.caller)
-        return _text(self._json(reply), "id")
+        return self._id_in(self._json(reply))
+
+    def _id_in(self, said: Mapping[str, Any]) -> str:
+        """The id of what was made.
+
+        Raises:
+            MalformedReplyError: there is none.
+        """
+        if found := _text(said, "id"):
+            return found
+        message = self._clean(f"the reply has no id: {orjson.dumps(said).decode()}")
+        raise MalformedReplyError(message, provider=self.caller.provider, model=self.caller.model, status=200)
 
     async def _lines(self, file: str, transport: Transport) -> AsyncIterator[Mapping[str, Any]]:
         """The lines of a file; none where there is no file.

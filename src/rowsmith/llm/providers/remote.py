@@ -8,6 +8,7 @@ import math
 import re
 from base64 import b64decode
 from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeGuard
 from urllib.parse import urlsplit
@@ -293,10 +294,10 @@ def from_bytes(reply: Reply, caller: Caller) -> Any:
     try:
         return orjson.loads(reply.body)
     except orjson.JSONDecodeError:
-        try:
+        with suppress(ValueError):
             return _mended(json.loads(reply.body))
-        except ValueError:
-            raise failures.malformed("the reply is not JSON", reply.headers, reply.body, caller) from None
+    # Raised out here: what a decoder raises holds the whole body, and would be chained.
+    raise failures.malformed("the reply is not JSON", reply.headers, reply.body, caller)
 
 
 def tokens(counts: object, name: str) -> int:
