@@ -14,7 +14,7 @@ generator = DataSetGenerator(
     temperature=0.8,
 )
 generator.set_template("instruction", "A question about {topic}, for {audience_level}, and its answer.")
-generator.add_content_filter(lambda content, topic, metadata: (len(content) >= 100, "Content too short"))
+generator.add_content_filter(lambda content, *_: (len(content) >= 100, "Content too short"))
 
 dataset = generator.create_data(num_steps=20, batch_size=5, topic_model=tree, sampling_strategy="balanced")
 print(len(dataset), "rows in", generator.get_generation_stats().calls, "calls")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import product
@@ -194,10 +194,14 @@ class Asker:
         stands in."""
         self._refusals |= {full_name(provider): 0 for provider in models.replaceable()}
         self._failures: Counter[int] = Counter()
+        self._terms: dict[int, tuple[Rung, frozenset[str]]] = {}
+        """How each model is asked now: the rung, and what is left out. Forgotten whenever one refuses something."""
         self._out: dict[int, ProviderError] = {}
         """Models that others stand in for, and that would fail at every other call as well: they are asked no more."""
 
-    async def ask(self, cell: Cell, ordinal: str, role: str, prompt: Prompt, shape: Shape, file: CallFile) -> Answered:
+    def ask(
+        self, cell: Cell, ordinal: str, role: str, prompt: Prompt, shape: Shape, file: CallFile
+    ) -> Coroutine[Any, Any, Answered]:
         """Get the answer to a prompt: from the ledger if the very same request was answered before, else by a call.
 
         Where one model stands in for another, an answer of either in the ledger counts before any of them is asked.
@@ -216,7 +220,12 @@ class Asker:
         """
         choice = self.models.choice(role, cell)
         if ordinal not in file.stored and not self._out and not isinstance(choice, WRAPPERS):
-            return await self._call(choice, cell, ordinal, role, prompt, shape, file)  # as nearly always
+            return self._call(choice, cell, ordinal, role, prompt, shape, file)  # as nearly always
+        return self._ask_in_turn(cell, ordinal, role, prompt, shape, file)
+
+    async def _ask_in_turn(
+        self, cell: Cell, ordinal: str, role: str, prompt: Prompt, shape: Shape, file: CallFile
+    ) -> Answered:
         turns = self.models.turns(role, cell, self._seed, file.answered(role))
         refusal: Answered | None = None
         declined: set[int] = set()
@@ -255,7 +264,7 @@ class Asker:
         who = id(provider)
         name = self._names[who]
         while True:
-            rung, omit = self._rungs.current(provider), self._omitting.current(provider)
+            rung, omit = self._terms.get(who) or self._found_terms(provider)
             request = Request(shape.prompt_for(rung, prompt.messages), shape.schema, rung, prompt.hints, seed, omit)
             body = provider.encode(request)
             key = call_key(provider.endpoint, body)
@@ -271,6 +280,7 @@ class Asker:
                     self._emit(CallFailed(cell, ordinal, role, name, error))
                 if not isinstance(error, BadRequestError):
                     raise
+                self._terms.clear()
                 if self._omitting.leaves_out(provider, error, omit):
                     continue
                 if looks_like_unsupported(error) and self._rungs.lower(provider, rung):
@@ -288,6 +298,10 @@ class Asker:
             if self._ledger.crowded:
                 await self._ledger.flushed()
             return Answered(completion, key, provider)
+
+    def _found_terms(self, provider: Provider) -> tuple[Rung, frozenset[str]]:
+        terms = self._terms[id(provider)] = (self._rungs.current(provider), self._omitting.current(provider))
+        return terms
 
     def _failed(self, provider: Provider, error: ProviderError, after: Sequence[Provider]) -> ProviderError:
         """Take note of a failure for which another model may stand in."""

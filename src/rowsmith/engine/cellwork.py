@@ -276,9 +276,11 @@ class CellWork:
         reasons = None if status is CellStatus.DONE else orjson.dumps(_most(sieve.reasons)).decode()
         record = CellRecord(cell.number, cell.key, int(status), wants, len(sieve.lines), reasons)
         marks = packed(sieve.marks)
-        # The same rows may have been refused because of other ones than before.
-        before = (history.rows, history.rejected, history.packed, history.denied)
-        unchanged = history.known and (rows, rejected, marks, sieve.denied) == before
+        unchanged = False
+        if history.known:
+            # The same rows may have been refused because of other ones than before.
+            before = (history.rows, history.rejected, history.packed, history.denied)
+            unchanged = (rows, rejected, marks, sieve.denied) == before
         blocks = []
         if rows and not unchanged:
             blocks.append(BlockRecord(int(Kind.ROWS), cell.number, rows, len(sieve.lines), marks))

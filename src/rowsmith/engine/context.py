@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from random import Random
 from typing import Any, Generic, TypeVar
 
@@ -90,13 +90,13 @@ class Context:
     def _by(self, role: str) -> Provider:
         return self._answered.get(role) or self._asker.models.provider(role, self.cell, self._seed)
 
-    async def collect(
+    def collect(
         self,
         role: str,
         prompt: Callable[[int], Prompt],
         output: ListOutput[M],
         make: Callable[[Draft[M]], Made | Awaitable[Made]],
-    ) -> None:
+    ) -> Coroutine[Any, Any, object]:
         """Ask for entries until the cell has its rows, or the rounds are used up.
 
         Every entry of an answer becomes a row by `make` and goes through the gates. What lacks after that is asked
@@ -112,6 +112,17 @@ class Context:
         Raises:
             ProviderError: a call failed for good.
         """
+        if len(self._wants) == 1:
+            return self.collect_more(role, prompt, output, make, self._wants[0] - len(self._sieve.lines))
+        return self._collect_in_steps(role, prompt, output, make)
+
+    async def _collect_in_steps(
+        self,
+        role: str,
+        prompt: Callable[[int], Prompt],
+        output: ListOutput[M],
+        make: Callable[[Draft[M]], Made | Awaitable[Made]],
+    ) -> None:
         for want in self._wants:
             await self.collect_more(role, prompt, output, make, want - len(self._sieve.lines))
 
@@ -174,7 +185,10 @@ class Context:
             Draft(entry, self, f"{ordinal}.{place}", [key], {role: answered.provider})
             for place, entry in enumerate(reading.entries[:count])
         ]
-        await self._take(drafts, make, ordinal, answered.completion.text)
+        made = [make(draft) for draft in drafts]
+        if made and not isinstance(made[0], dict | Rejection):
+            made = await self._all([one for one in made if isinstance(one, Awaitable)])
+        self._take(drafts, made, ordinal, answered.completion.text)
         return reading.outcome is Outcome.CUT_OFF
 
     async def compose(self, make: Callable[[Draft[None]], Awaitable[Made]]) -> None:
@@ -195,15 +209,12 @@ class Context:
                     break
                 ordinal = self._next()
                 drafts = [Draft(None, self, f"{ordinal}.{place}", [], {}) for place in range(missing)]
-                await self._take(drafts, make, ordinal, "")
+                self._take(drafts, await self._all([make(draft) for draft in drafts]), ordinal, "")
 
-    async def _take(
-        self, drafts: Sequence[Draft[D]], make: Callable[[Draft[D]], Made | Awaitable[Made]], ordinal: str, raw: str
+    def _take(
+        self, drafts: Sequence[Draft[Any]], made: Sequence[Made | Awaitable[Made]], ordinal: str, raw: str
     ) -> None:
-        """Make rows of drafts and let them through the gates."""
-        made = [make(draft) for draft in drafts]
-        if made and not isinstance(made[0], dict | Rejection):
-            made = await self._all([one for one in made if isinstance(one, Awaitable)])
+        """Let what was made of drafts through the gates."""
         sieve = self._sieve
         for place, (draft, one) in enumerate(zip(drafts, made, strict=True)):
             if draft.refused:

@@ -54,7 +54,8 @@ def open_doors(
 def _teller(model: str, emit: Callable[[Event], None]) -> Callable[[Notice], None]:
     def tell(notice: Notice) -> None:
         if isinstance(notice, RetryNotice):
-            emit(Retry(model, str(notice.error), notice.attempt, notice.seconds, *asking(), type(notice.error).__name__))
+            error, kind = str(notice.error), type(notice.error).__name__
+            emit(Retry(model, error, notice.attempt, notice.seconds, *asking(), kind))
         else:
             emit(Waiting(model, notice.reason, notice.seconds))
 

@@ -12,7 +12,6 @@ from rowsmith.engine.plan import Cell
 from rowsmith.llm.provider import Provider
 from rowsmith.llm.sharing import Choice, Fallback, Spread, Turn, first, leaves, replaceable, turns
 
-
 WRAPPERS = (Fallback, Spread)
 """What a choice is that is no provider itself."""
 
@@ -63,6 +62,11 @@ class Models:
     def owner(self, cell: Cell, seed: int) -> Provider:
         """Which of `llms` a cell was planned for: the one that is asked first in every role without its own model."""
         return self.provider("", cell, seed)
+
+    @property
+    def deal(self) -> bool:
+        """Whether prompts may be dealt out among some of them."""
+        return any(isinstance(choice, WRAPPERS) for choice in (*self.llms, *self.roles.values()))
 
     def all(self) -> list[Provider]:
         """Every model that may be asked, each once."""

@@ -79,6 +79,7 @@ class Plan:
         models: Sequence[bytes] = (b"",),
         sample: int | None = None,
         seed: int = 0,
+        deals: bool = True,
     ) -> None:
         self.axes = tuple(axes)
         self.rows = rows
@@ -91,6 +92,7 @@ class Plan:
         self._hands = len(models)
         self._pass = self._prompts * self._hands
         self._spreads = [axis.spread(seed) for axis in self.axes]
+        self._deals = deals
         self._strata = [(axis.stratum, len(axis)) for axis in self.axes]
         self._stratum = prod(len(axis) for axis in self.axes if axis.stratum) if sample is None else 1
         self._per_place = self._place_of(rows.per)
@@ -117,10 +119,9 @@ class Plan:
             prompt, hand = divmod(at, self._hands)
             places, each = self._places(prompt), self.rows.each
             want = self.rows.per_cell if each is None else each[prompt]
-            dealt = self._dealt(turn, prompt, places)
         else:
             places, hand, prompt, want = self._tail_cell(at)
-            dealt = (*divmod(turn * self._prompts + prompt, self._stratum), self._stratum)
+        dealt = self._place_in_dealing(turn, prompt, places) if self._deals else (0, 0, 1)
         values = {axis.name: axis.values[place] for axis, place in zip(self.axes, places, strict=True)}
         return Cell(index, self._key(turn, places, hand), values, want, hand, dealt)
 
@@ -208,8 +209,10 @@ class Plan:
         # Of as many cells in a row as there are models, the balanced order gives one to each.
         return places, hand, rank // self._hands * strata + value, base + (rank < more)
 
-    def _dealt(self, turn: int, prompt: int, places: Sequence[int]) -> tuple[int, int, int]:
-        """What a cell of a full pass is dealt out by."""
+    def _place_in_dealing(self, turn: int, prompt: int, places: Sequence[int]) -> tuple[int, int, int]:
+        """What a cell is dealt out by."""
+        if turn >= self._passes:
+            return *divmod(turn * self._prompts + prompt, self._stratum), self._stratum
         if self.sample is not None:
             return turn * self._prompts + prompt, 0, 1
         row, within, fastest = turn, 0, 1

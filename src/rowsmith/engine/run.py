@@ -58,6 +58,7 @@ def plan_of(recipe: Recipe, models: Models) -> Plan:
         models=models.identities(),
         sample=recipe.sample,
         seed=recipe.seed,
+        deals=models.deal,
     )
 
 
@@ -98,6 +99,7 @@ class Run:
         self._statistics = Statistics()
         self._listeners: tuple[Listener, ...] = (self._statistics, *journal_of_run(), *listeners)
         self._followed = bool(listeners)
+        self._hearers = self._statistics.unheard if len(self._listeners) == 1 else {}
         self._price = price or Prices(self._options.clock.date)
         limits = Limits.of(self._options)
         self._budget = Budget(limits, models, self._price, self.stop) if limits else None
@@ -396,5 +398,5 @@ class Run:
             self._emit(event)
 
     def _emit(self, event: Event) -> None:
-        for listener in self._listeners:
+        for listener in self._hearers.get(type(event), self._listeners):
             listener(event)

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from rowsmith.engine.events import CallMade, Event, Retry, RowRejected
+from rowsmith.engine.events import (
+    CallMade,
+    CellFinished,
+    CellStarted,
+    Event,
+    Listener,
+    Retry,
+    RowAccepted,
+    RowRejected,
+)
 from rowsmith.engine.ledger import Ledger
 from rowsmith.engine.ledger.records import CellRecord
 from rowsmith.engine.report import Lack, Report, Spend
@@ -22,6 +31,11 @@ class Statistics:
             RowRejected: self._rejected,
             Retry: self._retry,
         }
+
+    @property
+    def unheard(self) -> Mapping[type[Any], tuple[Listener, ...]]:
+        """Who is told of the events of every cell and row that mean nothing here: nobody."""
+        return dict.fromkeys((CellStarted, CellFinished, RowAccepted), ())
 
     def __call__(self, event: Event) -> None:
         count = self._by_type.get(type(event))

@@ -33,6 +33,7 @@ _SAMPLING = ("temperature", "top_p", "frequency_penalty")
 _RESERVED = frozenset({"model", "messages", "response_format", "stream", "n"})
 _JSON_FORMAT = orjson.Fragment(b'{"type":"json_object"}')
 _BROKEN_OFF = ("error", "insufficient_system_resource")
+_PLAIN = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
 """Where DeepSeek, Together and Moonshot, and Mistral count tokens read from their caches."""
 _FINISHES = {
@@ -314,11 +315,13 @@ def _completion(reply: Reply, caller: Caller, facts: Service = services.OPENAI) 
         message = choice["message"]
         content = message.get("content")
         reason = choice.get("finish_reason")
-        if reason in _BROKEN_OFF:
-            raise _broken_off(choice, reply, caller)
         text = content if isinstance(content, str) else _joined(content)
-        finish = _FINISHES.get(reason, Finish.STOP)
-        if facts.tags:
+        finish = Finish.STOP
+        if reason != "stop":
+            if reason in _BROKEN_OFF:
+                raise _broken_off(choice, reply, caller)
+            finish = _FINISHES.get(reason, Finish.STOP)
+        if facts.tags and not text.startswith("{"):
             text, thinking = without_thinking(text)
             finish = Finish.LENGTH if thinking else finish
         if not text and message.get("refusal"):
@@ -327,7 +330,7 @@ def _completion(reply: Reply, caller: Caller, facts: Service = services.OPENAI) 
             text=text,
             finish=finish,
             usage=_usage(data.get("usage")),
-            model=failures.cleaned(data.get("model"), caller),
+            model=failures.known_name(data.get("model"), caller.secrets),
             request_id=failures.cleaned(reply.headers.get("x-request-id") or data.get("id"), caller) or None,
             headers=reply.headers,
         )
@@ -339,6 +342,8 @@ def _usage(usage: object) -> Usage:
     if not isinstance(usage, dict):
         return Usage()
     asked, answered = remote.tokens(usage, "prompt_tokens"), remote.tokens(usage, "completion_tokens")
+    if not usage.keys() - _PLAIN:
+        return Usage(asked, answered)
     reasoning = remote.tokens(usage.get("completion_tokens_details"), "reasoning_tokens")
     if reasoning and remote.tokens(usage, "total_tokens") == asked + answered + reasoning:
         # xAI counts reasoning beside the answer, and bills both.

@@ -1,0 +1,142 @@
+"""What a `DataSetGenerator` can be told, and the templates that it fills."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from pydantic import Field, field_validator, model_validator
+
+from rowsmith.config import Config
+from rowsmith.errors import ConfigError, did_you_mean
+from rowsmith.prompts.check import check
+from rowsmith.prompts.template import NAME, Template
+from rowsmith.quality.config import GatesConfig
+
+ConversationType = Literal["instruction", "conversation", "chain_of_thought", "structured"]
+CONVERSATION_TYPES: tuple[ConversationType, ...] = get_args(ConversationType)
+
+TOPIC, CONTEXT, EXAMPLES = "topic", "context", "examples"
+OWN_VARIABLES: Mapping[str, str] = {
+    "audience": "people who know the basics of the field",
+    "audience_level": "intermediate learners",
+    "complexity": "intermediate",
+    "content_type": "explanation",
+}
+"""Variables of templates that have a value from the start; those of a topic are filled in for each."""
+
+DEFAULT_TEMPLATE = "Topic: {topic}"
+
+
+class GeneratorConfig(Config):
+    """The settings of a `DataSetGenerator`.
+
+    Numbers out of their range are not refused here: `validate_configuration` lists them, and making data refuses them.
+
+    Attributes:
+        instructions: what is asked of every example: form, depth, audience, quality.
+        generation_system_prompt: a system message before every prompt; empty for none.
+        dataset_system_prompt: the system message in the rows; that of the generation if None.
+        conversation_type: what a row is; see `rowsmith.generator.kinds`.
+        output_model: for `structured`: a Pydantic model, a mapping of fields, or `module:Class`.
+        numeric_answers: for `chain_of_thought`: every final answer must be a number.
+        example_data: examples of what is wanted; three of them, drawn anew for every topic, stand in its prompt.
+        variables: values of the templates' variables: of `audience`, `audience_level`, `complexity`, `content_type`,
+            and any of your own.
+        temperature: 0 to 2; the model's own default if None.
+        max_retries: how often a call is tried again after failures.
+        request_timeout: seconds that one request may take; the provider's default if None.
+        default_batch_size: examples that one call asks for, where a method is not told.
+        default_num_examples: examples in all, where a method is not told.
+        max_rounds: how often examples that lack, because an answer or a row was refused, are asked for again.
+        max_concurrency: requests in flight that are never passed.
+        max_cost: US dollars that making one dataset may cost.
+        max_requests: requests that it may take.
+        max_tokens: tokens that it may take, of requests and answers together.
+        gates: the checks that every row passes, besides the content filters.
+        seed: of everything that is drawn.
+    """
+
+    instructions: str = Field(min_length=1)
+    generation_system_prompt: str = ""
+    dataset_system_prompt: str | None = None
+    conversation_type: ConversationType = "instruction"
+    output_model: Any = None
+    numeric_answers: bool = False
+    example_data: list[dict[str, Any]] = Field(default_factory=list)
+    variables: dict[str, str] = Field(default_factory=dict)
+    temperature: float | None = None
+    max_retries: int = 5
+    request_timeout: float | None = None
+    default_batch_size: int = 5
+    default_num_examples: int = 3
+    max_rounds: int = Field(default=10, ge=0)
+    max_concurrency: int = 64
+    max_cost: float | None = None
+    max_requests: int | None = None
+    max_tokens: int | None = None
+    gates: GatesConfig = Field(default_factory=GatesConfig)
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("example_data", mode="before")
+    @classmethod
+    def _examples_are_rows(cls, given: Any) -> Any:
+        return [] if given is None else given if isinstance(given, str | Mapping) else list(given)
+
+    @field_validator("variables")
+    @classmethod
+    def _variables_are_names(cls, variables: dict[str, str]) -> dict[str, str]:
+        for name in variables:
+            must_be_a_variable(name)
+        return variables
+
+    @model_validator(mode="after")
+    def _output_fits(self) -> GeneratorConfig:
+        if (self.output_model is not None) != (self.conversation_type == "structured"):
+            raise ConfigError(
+                "output_model and conversation_type='structured' belong together: "
+                f"the conversation_type is {self.conversation_type!r}, and output_model is "
+                f"{'not given' if self.output_model is None else 'given'}"
+            )
+        return self
+
+
+def must_be_a_variable(name: str) -> None:
+    """Refuse a name that no variable of a user's can have.
+
+    Raises:
+        ConfigError: which.
+    """
+    if not re.fullmatch(NAME, name):
+        raise ConfigError(f"{name!r} is no name of a variable: letters, digits and _ make one")
+    if name in (TOPIC, CONTEXT, EXAMPLES):
+        raise ConfigError(f"the variable {name!r} is filled in for every topic and takes no value")
+
+
+def checked_template(text: str, variables: Mapping[str, str], where: str) -> Template:
+    """A template whose variables are all known.
+
+    Args:
+        text: as the user wrote it.
+        variables: the user's own variables.
+        where: what the template is for, for the message.
+
+    Raises:
+        TemplateError: a variable is not known, or what stands in braces is nearly one.
+    """
+    template = Template(text)
+    check(template, mandatory=(), available={TOPIC, CONTEXT, EXAMPLES, *OWN_VARIABLES, *variables}, where=where)
+    return template
+
+
+def must_be_a_type(name: str) -> ConversationType:
+    """The conversation type of a name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for known in CONVERSATION_TYPES:
+        if name == known:
+            return known
+    raise ConfigError(f"there is no conversation type {name!r}. {did_you_mean(str(name), CONVERSATION_TYPES)}")
