@@ -22,7 +22,7 @@ from rowsmith.llm.prices import TokenPrices
 from rowsmith.llm.provider import KnownLimits
 from rowsmith.llm.structured.output import Output
 from rowsmith.llm.values import Completion, Usage
-from rowsmith.recipes.mcq import MCQ
+from rowsmith.recipes import mcq
 from rowsmith.testing import ScriptedServer
 
 from .harness import QUICK, Model, Question, classes, dataset, new_texts, questions, tones
@@ -205,7 +205,7 @@ class Odd(BaseModel):
 
 
 def test_calls_are_counted_as_far_as_answers_can_be_made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MCQ, "distractors", Output(Odd))
+    monkeypatch.setattr(mcq, "distractors", lambda count: Output(Odd))
     found = MCQDataset(questions(tmp_path, DOCUMENTS)).estimate(Priced())
     asking, distracting = found.parts
     assert (asking.role, asking.calls, distracting.role, distracting.calls) == ("question", 12, "distractor", 24)
