@@ -158,7 +158,12 @@ class HubRows(Generic[T]):
             return commit
         commit = None
         if not Path(self._dataset.name).is_dir():
-            commit = import_module("huggingface_hub").HfApi().dataset_info(self._dataset.name, revision=self._dataset.revision).sha
+            commit = (
+                import_module("huggingface_hub")
+                .HfApi()
+                .dataset_info(self._dataset.name, revision=self._dataset.revision)
+                .sha
+            )
         about = {**asdict(self._dataset), "columns": self._columns, "commit": commit, "rows": None}
         del about["folder"]
         self._write(_ABOUT, orjson.dumps(about))
