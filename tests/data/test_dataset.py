@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import tracemalloc
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import orjson
@@ -13,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rowsmith import ConfigError, Dataset, SourceError
+from rowsmith import ConfigError, Dataset, MissingDependencyError, SourceError
 from rowsmith.data import lines as lines_module
 from rowsmith.data.rows import Rows
 
@@ -258,3 +260,10 @@ def test_saving_takes_the_place_of_a_file_at_once(tmp_path: Path, monkeypatch: p
     monkeypatch.undo()
     dataset.save(path)
     assert [orjson.loads(line) for line in path.read_bytes().splitlines()] == dataset.to_list()
+
+
+def test_a_folder_called_datasets_is_not_taken_for_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What Python makes of such a folder in the current one, where the package is not installed.
+    monkeypatch.setitem(sys.modules, "datasets", ModuleType("datasets"))
+    with pytest.raises(MissingDependencyError, match=r"rowsmith\[hub\]"):
+        Dataset([{"text": "a"}]).to_hf()

@@ -94,11 +94,12 @@ class Readable(ABC):
         """
         try:
             datasets = import_module("datasets")
-        except ImportError as error:
+            hf, table = datasets.Dataset, datasets.table.InMemoryTable
+        except (ImportError, AttributeError) as error:  # where it is lacking, a folder of that name is taken for it
             raise MissingDependencyError("to_hf", "hub") from error
         from rowsmith.data.formats.parquet import table_of
 
-        return datasets.Dataset(datasets.table.InMemoryTable(table_of(self.rows)))
+        return hf(table(table_of(self.rows)))
 
     def statistics(self) -> Statistics:
         """Counts per label, language, model and other fields of few values, lengths, what is missing, duplicates."""

@@ -128,12 +128,12 @@ class HubRows(Generic[T]):
 
     def _stream(self, first: int) -> Iterator[Mapping[str, Any]]:
         try:
-            datasets: Any = import_module("datasets")
-        except ImportError:
+            load_dataset: Any = import_module("datasets").load_dataset
+        except (ImportError, AttributeError):  # where it is lacking, a folder of that name is taken for it
             raise MissingDependencyError("A dataset of the Hugging Face Hub", "hub") from None
         dataset = self._dataset
         try:
-            stream = datasets.load_dataset(
+            stream = load_dataset(
                 dataset.name, dataset.config, split=dataset.split, revision=self._commit(), streaming=True
             )
             known = stream.column_names
