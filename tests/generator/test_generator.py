@@ -69,6 +69,7 @@ def test_the_documented_constructor_runs() -> None:
         ({"generation_sytem_prompt": "x"}, "no argument 'generation_sytem_prompt'.*'generation_system_prompt'"),
         ({"instructions": ""}, "instructions"),
         ({"model": "offline"}, "named twice"),
+        ({"model_name": "opnai/gpt-4"}, "no provider 'opnai'.*Did you mean 'openai'"),
         ({"conversation_type": "instructions"}, "conversation_type"),
         ({"output_model": {"text": "a text"}}, "belong together"),
         ({"provider": "openai", "model_name": {"model": "x"}}, "provider goes with"),
@@ -117,6 +118,13 @@ async def test_what_exists_on_a_topic_is_shown_when_more_is_asked_for(services: 
     for call, shown in zip(server.calls, (0, 2, 4), strict=True):
         texts = [row["question"] for row in dataset if row["question"][:150] in " ".join(call.prompt.split())]
         assert len(texts) == shown
+
+
+def test_offline_each_example_is_about_its_own_topic() -> None:
+    topics = ["Optics", "Heat", "Sound"]
+    for row in generator().create_data(num_steps=9, batch_size=3, topics=topics):
+        text = row["question"] + row["answer"]
+        assert [topic for topic in topics if topic in text] == [row["topic"]]
 
 
 def test_without_a_number_as_many_are_made_as_the_generator_has_for_default() -> None:

@@ -19,6 +19,7 @@ from rowsmith.generator.models import spec_of
 from rowsmith.generator.presets import Preset, for_reliability, for_throughput
 from rowsmith.generator.recipe import ContentFilter, Wording
 from rowsmith.generator.retries import ChosenRetries, chosen
+from rowsmith.llm.registry import check_name
 from rowsmith.prompts.template import Template
 
 
@@ -41,6 +42,7 @@ class Adjustable:
                 raise ConfigError(f"DataSetGenerator has no argument {name!r}. {did_you_mean(name, known)}")
         self.config = GeneratorConfig(instructions=instructions, **settings)
         self._spec = spec_of(**model)
+        check_name(self._spec)
         self._kind = kind_of(self.config)
         self._variables = {**OWN_VARIABLES, **self.config.variables}
         self._templates: dict[str, Template] = {}

@@ -17,6 +17,7 @@ from rowsmith.engine.plan import Cell, Rows
 from rowsmith.generator.config import CONTEXT, DEFAULT_TEMPLATE, EXAMPLES, TOPIC, GeneratorConfig
 from rowsmith.generator.kinds import PLACE, Kind, Structured, messages_of
 from rowsmith.generator.schedule import Portion, Portions, Slot
+from rowsmith.llm.filler.text import EACH
 from rowsmith.llm.structured.output import ListOutput
 from rowsmith.llm.values import Message
 from rowsmith.prompts.template import Template
@@ -258,8 +259,8 @@ class Generated:
         text = "\n\n".join([head, *parts, f"What is asked of each:\n{config.instructions}"])
         text += f"\n\n{kind.in_words}" if kind.in_words else ""
         system = [Message.system(config.generation_system_prompt)] if config.generation_system_prompt else []
-        names = ", ".join(topic.name for topic in topics[:3])
-        hints = {TOPIC: names[:_SHORT], "num_samples": len(slots), "language": "en"}
+        each = [{TOPIC: slot.topic.name[:_SHORT], PLACE: place} for place, slot in enumerate(slots, start=1)]
+        hints = {"num_samples": len(slots), "language": "en", EACH: each}
         return Prompt((*system, Message.user(text)), hints)
 
     def row(self, entry: BaseModel, slot: Slot, place: int, draft: Draft[Any], context: Context) -> Row | Rejection:

@@ -140,9 +140,23 @@ class Array(Node):
         item = self.item
         if item is None or length <= len(values):
             return values
+        if self.entries and writer.each:
+            return values + self._of_their_own(item, writer, base, depth, length - len(values))
         if length == 1:
             return [item.fill(writer, base, depth + 1)]
         return self._distinct(item, writer, base, depth, values, length)
+
+    def _of_their_own(self, item: Node, writer: Writer, base: int, depth: int, count: int) -> list[Any]:
+        """Entries that each have hints of their own; a field that a hint is named like has the hint's value."""
+        values = []
+        for place in range(count):
+            base = (base + STEP) & MASK
+            author, own = writer.each[place % len(writer.each)]
+            value = item.fill(author, base, depth + 1)
+            if isinstance(value, dict):
+                value |= {name: told for name, told in own.items() if name in value}
+            values.append(value)
+        return values
 
     def _distinct(self, item: Node, writer: Writer, base: int, depth: int, values: list[Any], length: int) -> list[Any]:
         """Items up to the length, none twice as far as the schema has so many values."""
