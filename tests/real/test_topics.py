@@ -41,14 +41,14 @@ def test_every_topic_comes_of_an_answer_or_is_told_to_lack(llama_server: LlamaSe
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_conversation_type_comes_whole(kind: str, llama_server: LlamaServer) -> None:
-    output = {"output_model": {"title": "a title", "level": ["low", "high"]}} if kind == "structured" else {}
+    fields = {"title": "a title", "level": ["low", "high"]}
     generator = DataSetGenerator(
         instructions="Be brief.",
         model_name=model(llama_server),
         conversation_type=kind,
         default_batch_size=2,
         max_rounds=2,
-        **output,
+        output_model=fields if kind == "structured" else None,
     )
     dataset = generator.create_data(num_steps=4, topics=["Knots", "Tides"])
     assert generator.report is not None
