@@ -67,7 +67,7 @@ class Library:
         mark = getattr(clients, "update_cache_key_with_event_loop", None)
         if mark is None:
             return
-        # What it puts behind a name for this loop: the loop's id up to 1.109, a number of its own since.
+        # What it puts behind a name for this loop: the loop's id, or in newer releases a number of its own.
         mine = mark("")
         for name in [name for name in known if name.endswith(mine)]:
             client = known.pop(name)
