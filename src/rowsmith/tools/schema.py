@@ -167,8 +167,9 @@ def _line(error: ValidationError, whole: str) -> str:
 
 
 def _words(error: ValidationError) -> str:
-    keyword, given = str(error.validator), error.instance
+    keyword = str(error.validator)
     asked: Any = error.validator_value
+    given: Any = error.instance
     if keyword in _WORDS:
         return _short(_WORDS[keyword].format(asked))
     if keyword == "type":
