@@ -62,7 +62,7 @@ class ToolRunner:
     endpoint: ClassVar[str] = "tools"
     rungs: ClassVar[tuple[Rung, ...]] = (Rung.PROMPT,)
 
-    toolbox: Toolbox
+    toolbox: Toolbox = field(hash=False)
     _: KW_ONLY
     timeout: float = 30.0
     memory_mb: int = 1024
@@ -165,8 +165,8 @@ class _Crew:
         if not isinstance(entry, ServerEntry):
             why = "there is no such tool" if entry is None else "nothing carries it out: only its schema is known"
             return ToolResult.failed("refused", f"{name}: {why}")
-        if not isinstance(arguments, dict):
-            return ToolResult.failed("invalid", "the arguments must be an object")
+        if not isinstance(arguments, dict) or not _is_text(json.dumps(arguments, ensure_ascii=False)):
+            return ToolResult.failed("invalid", "the arguments must be an object of well-formed text")
         return await self._calls_of(entry).call(name, arguments)
 
     async def close(self) -> None:
@@ -211,11 +211,19 @@ class _Crews:
             return found
 
 
+def _is_text(text: str) -> bool:
+    """Whether it has no half of a surrogate pair, which no server can be told."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _digest(toolbox: Toolbox, name: str) -> str:
     """What tells a tool from another of its name."""
-    entry = toolbox.entry(name)
-    told = Toolbox((entry,)).describe() if entry is not None else []
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    told = json.dumps(toolbox.only(name).describe(), sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _check(name: str, value: Any, least: float, unit: str) -> None:

@@ -180,7 +180,12 @@ class _Worker:
             raise
         finally:
             theirs.close()
-        reader, writer = await asyncio.open_connection(sock=ours)
+        try:
+            reader, writer = await asyncio.open_connection(sock=ours)
+        except BaseException:
+            child.kill()
+            ours.close()
+            raise
         return cls(settings, child, folder, reader, writer)
 
     @property
