@@ -357,7 +357,7 @@ def test_settings_out_of_their_range_are_refused(settings: dict[str, Any], words
 
 @pytest.mark.parametrize("text", ["", "5", "{}", '{"ok": true}', '{"ok": false, "error": "x", "kind": "odd"}'])
 def test_what_is_no_result_is_not_taken_for_one(text: str) -> None:
-    with pytest.raises(ValueError, match="no result of a tool|Expecting value"):
+    with pytest.raises(ValueError, match=r"no result of a tool|Expecting value"):
         ToolResult.of(text)
 
 
