@@ -97,8 +97,8 @@ class FunctionTool:
         hints = _hints(self.function)
         if _PYDANTIC < _SENDABLE and any(map(_holds_model, hints.values())):
             raise ConfigError(
-                f"the function {self.tool.name!r} takes a Pydantic model that is in no module, which Pydantic {VERSION} "
-                "cannot send to another process: update it to 2.11.4 or later, or put both into a module."
+                f"the function {self.tool.name!r} takes a model that is in no module, which Pydantic {VERSION} cannot "
+                "send to another process: update it to 2.11.4 or later, or put both into a module."
             )
         try:
             return base64.b64encode(cloudpickle.dumps((self.function, hints))).decode()
