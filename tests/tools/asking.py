@@ -38,7 +38,7 @@ def runs(pid: int) -> bool:
         return False
 
 
-def none_run(pids: Iterable[int], seconds: float = 10.0) -> bool:
+def none_run(pids: Iterable[int], seconds: float = 30.0) -> bool:
     """Whether all of these end within so many seconds."""
     waiting = [psutil.Process(pid) for pid in pids if runs(pid)]
     psutil.wait_procs(waiting, timeout=seconds)

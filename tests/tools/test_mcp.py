@@ -75,7 +75,7 @@ async def test_calls_of_one_run_go_to_one_process_and_it_ends_with_the_run() -> 
         assert (await asking("long", size=60_000)).kind == "too_large"
         started = time.monotonic()
         processes = await asyncio.gather(*(asking("process", seconds=0.5) for _ in range(4)))
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 1.9
         assert len({got.result for got in processes}) == 1
     assert descendants() == before
 
@@ -106,10 +106,10 @@ async def test_keys_of_a_server_are_nowhere_to_be_read() -> None:
 
 async def test_a_call_past_its_time_is_a_result_and_the_server_is_started_anew() -> None:
     async with Transport() as transport:
-        asking = Asking(ToolRunner(await box(sdk()), timeout=2.0), transport)
+        asking = Asking(ToolRunner(await box(sdk()), timeout=5.0), transport)
         before = (await asking("process")).result
         hung, other = await asyncio.gather(asking("hangs"), asking("process", seconds=1.0))
-        assert hung == ToolResult.failed("timeout", "it gave no result within 2 s")
+        assert hung == ToolResult.failed("timeout", "it gave no result within 5 s")
         assert other.result == before
         after = (await asking("process")).result
         assert after != before
@@ -183,7 +183,7 @@ async def test_a_server_that_cannot_be_listed_is_an_error_that_says_why(how: str
     started = time.monotonic()
     with pytest.raises(ConfigError, match=words):
         await box(raw(how, start_timeout=2.0))
-    assert time.monotonic() - started < 12
+    assert time.monotonic() - started < 40
     assert descendants() == before
 
 

@@ -114,12 +114,12 @@ async def test_whatever_a_function_does_is_a_result_and_the_next_call_is_served(
 @pytest.mark.parametrize("tool", ["hangs", "spins"])
 async def test_a_call_past_its_time_is_ended_and_no_other_is(tool: str) -> None:
     async with Transport() as transport:
-        asking = Asking(runner(timeout=1.5), transport)
+        asking = Asking(runner(timeout=5.0), transport)
         before = await asking("process")
         started = time.monotonic()
         hung, other = await asyncio.gather(asking(tool), asking("later", seconds=1.0))
-        assert time.monotonic() - started < 10
-        assert hung == ToolResult.failed("timeout", "it gave no result within 1.5 s")
+        assert time.monotonic() - started < 30
+        assert hung == ToolResult.failed("timeout", "it gave no result within 5 s")
         assert other == ToolResult(ok=True, result="after 1")
         assert before.ok
         assert (await asking("add", a=1)).result == "2"
@@ -128,7 +128,7 @@ async def test_a_call_past_its_time_is_ended_and_no_other_is(tool: str) -> None:
 async def test_a_call_that_runs_over_takes_along_what_it_has_started(tmp_path: Path) -> None:
     note = tmp_path / "note"
     async with Transport() as transport:
-        got = await Asking(runner(timeout=3.0), transport)("starts_another", note=str(note))
+        got = await Asking(runner(timeout=8.0), transport)("starts_another", note=str(note))
         assert got.kind == "timeout"
         assert none_run(map(int, note.read_text().split()))
 
@@ -205,7 +205,7 @@ async def test_one_runner_serves_several_transports_each_with_its_own_workers() 
 
 async def test_a_thousand_calls_of_which_some_raise_and_some_hang_end_in_bounded_time() -> None:
     async with Transport() as transport:
-        asking = Asking(runner(timeout=1.0, max_concurrency=4), transport)
+        asking = Asking(runner(timeout=5.0, max_concurrency=4), transport)
         room = asyncio.Semaphore(8)
 
         async def call(number: int) -> ToolResult:
@@ -214,7 +214,7 @@ async def test_a_thousand_calls_of_which_some_raise_and_some_hang_end_in_bounded
 
         started = time.monotonic()
         results = await asyncio.gather(*(call(number) for number in range(1000)))
-        assert time.monotonic() - started < 60
+        assert time.monotonic() - started < 90
     kinds = Counter(result.kind for result in results)
     assert kinds == {None: 897, "raised": 100, "timeout": 3}
     assert all(result.result == str(number * 2) for number, result in enumerate(results) if result.ok)
@@ -237,7 +237,7 @@ async def test_a_fork_of_this_process_keeps_no_tool_alive() -> None:
         call = asyncio.create_task(asking("hangs"))
         await asyncio.sleep(0.3)
         with a_fork():
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(40):
                 assert (await call).kind == "timeout"
                 assert (await asking("add", a=1)).ok
 
