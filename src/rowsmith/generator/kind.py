@@ -89,6 +89,10 @@ class Kind(ABC):
             asked: the prompt about the topic, for a kind that has no question of its own.
         """
 
+    def describe(self) -> Mapping[str, Any]:
+        """Further settings that decide what rows are, as JSON, for the run's fingerprint."""
+        return {}
+
     def content(self, row: Mapping[str, Any]) -> str:
         """All that the model wrote for a row, as one text: what content filters look at."""
         return "\n\n".join(message["content"] for message in row["messages"] if message["role"] != "system")

@@ -24,7 +24,7 @@ from rowsmith.generator.kind import PLACE, Kind, turn
 from rowsmith.generator.tool_calling import ToolCalling
 from rowsmith.quality.gates import Rejection, Row
 from rowsmith.recipes.outputs import RowFacts, in_words, output_model, sources_of
-from rowsmith.tools.tool import Tool
+from rowsmith.tools.toolbox import Toolbox
 
 OWN_FIELDS = frozenset({"messages", "topic", "topic_path", PLACE})
 
@@ -175,18 +175,18 @@ class Structured(Kind):
         return sources_of(self.model)
 
 
-def kind_of(config: GeneratorConfig, tools: Sequence[Tool] = ()) -> Kind:
+def kind_of(config: GeneratorConfig, toolbox: Toolbox | None = None) -> Kind:
     """The kind that a configuration names.
 
     Args:
         config: the configuration.
-        tools: for `tool_calling`: what may be called.
+        toolbox: for `tool_calling`: what may be called.
 
     Raises:
         ConfigError: the output model cannot be used.
     """
-    if config.conversation_type == "tool_calling":
-        return ToolCalling(tools, config)
+    if toolbox is not None:
+        return ToolCalling(toolbox, config)
     if config.conversation_type == "structured":
         return Structured(config.output_model)
     if config.conversation_type == "chain_of_thought":

@@ -31,12 +31,14 @@ from rowsmith.llm.values import Completion, Message, OutputSchema, Rung
 from rowsmith.quality.gates import Rejection, Row
 from rowsmith.tools.result import ToolResult, tool_request
 from rowsmith.tools.tool import Tool
+from rowsmith.tools.toolbox import Toolbox
 
 EXECUTOR, SIMULATOR = "tool", "simulator"
 """Roles: who carries calls out, and who makes their results up."""
 BAD_CALL, TOOL_ERROR = "tool_call", "tool_error"
 """Gates: a call that does not fit its tool's schema, and one that failed."""
 
+_SETTINGS = {"tool_results", "max_tool_steps", "max_parallel_calls", "only_used_tools", "tool_errors", "tool_failure_rate"}
 _ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _ID_LENGTH = 9
 """What Mistral's chat templates ask of a call's id; everybody else takes any."""
@@ -121,15 +123,17 @@ class ToolCalling(Kind):
     """A request, the calls that it takes, and the answer.
 
     Args:
-        tools: that may be called; at least one.
+        toolbox: what may be called; all of it is known.
         config: the settings of the generator.
     """
 
     what: ClassVar[str] = "requests of a user to an assistant that has tools, each with the assistant's first calls"
     checked_fields = ("answer",)
 
-    def __init__(self, tools: Sequence[Tool], config: GeneratorConfig) -> None:
+    def __init__(self, toolbox: Toolbox, config: GeneratorConfig) -> None:
+        tools = toolbox.tools
         self._tools = {tool.name: tool for tool in tools}
+        self._toolbox = toolbox
         self._config = config
         self._least, self._most = config.least_tool_steps, config.max_tool_steps
         schema = CallSchema(tools)
@@ -166,6 +170,12 @@ class ToolCalling(Kind):
     def content(self, row: Mapping[str, Any]) -> str:
         """All that stands in the conversation: calls and results too."""
         return "\n\n".join(part for message in row["messages"] if message["role"] != "system" for part in _parts(message))
+
+    def describe(self) -> Mapping[str, Any]:
+        """The settings of the calls, and the tools: with their code where it is run."""
+        described = self._config.model_dump(mode="json", include=_SETTINGS)
+        tools = self._toolbox.describe() if self._executes else [tool.openai()["function"] for tool in self._tools.values()]
+        return {**described, "min_tool_steps": self._least, "tools": tools}
 
     # -- the conversation ---------------------------------------------------------------------------------------------
 
