@@ -1,15 +1,16 @@
-"""The JSON Schema of calls to tools, made of the tools' own; and the arguments that a model wrote, as the tool has them.
+"""The JSON Schema of calls to tools, made of the tools' own; and what a model wrote, as the tool has it.
 
-A tool's schema is written for itself: its references lead to its own root, and its optional properties may be left out.
-Within the schema of an answer its definitions stand beside all others, under names of their own. Services whose strict
-mode requires every property are to be able to leave one out all the same, so an optional property may be null here; such
-a null is taken away again before the arguments are checked.
+A tool's schema is written for itself: its references lead to its own root, and optional properties may be left out.
+Within the schema of an answer its definitions stand beside all others, under names of their own. Where a service's
+strict mode requires every property, a model is to be able to leave one out all the same, so an optional property may be
+null here; such a null is taken away again before the arguments are checked.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from itertools import chain, count
 from typing import Any
 
 from rowsmith.tools.tool import Tool
@@ -32,7 +33,7 @@ class CallSchema:
         calls = []
         self._definitions: dict[str, Any] = {}
         for tool in tools:
-            arguments, definitions = embedded(tool)
+            arguments, definitions = embedded(tool, self._definitions)
             self._definitions |= definitions
             calls.append(
                 {
@@ -57,15 +58,23 @@ class CallSchema:
         return {**schema, "$defs": {**definitions, name: self._call, **self._definitions}}
 
 
-def embedded(tool: Tool) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The schema of a tool's arguments as a part of another: (the schema, the definitions that it refers to)."""
+def embedded(tool: Tool, taken: Container[str] = ()) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The schema of a tool's arguments as a part of another: (the schema, the definitions that it refers to).
+
+    Args:
+        tool: the tool.
+        taken: names that other definitions have.
+    """
     parameters = dict(tool.parameters)
-    own = {f"#/{kind}/{_pointer(name)}": part for kind in ("$defs", "definitions") for name, part in _in(parameters, kind)}
+    own = {
+        f"#/{kind}/{_pointer(name)}": part
+        for kind in ("$defs", "definitions")
+        for name, part in parameters.get(kind, {}).items()
+    }
+    root = _free_name(f"{tool.name}_arguments", taken)
     names: dict[str, str] = {}
     for pointer in own:
-        plain = re.sub(r"\W+", "_", f"{tool.name}_{pointer.rpartition('/')[2]}")
-        names[pointer] = plain if plain not in names.values() else f"{plain}_{len(names)}"
-    root = f"arguments_{tool.name}"
+        names[pointer] = _free_name(f"{tool.name}_{pointer.rpartition('/')[2]}", taken, root, *names.values())
     at_root = False
 
     def led(reference: str) -> str:
@@ -114,8 +123,8 @@ class _Cleaner:
             needed = any(name in branch.get("required", ()) for branch in branches)
             if part is None and declared and not needed and not any(map(self._allows_null, declared)):
                 continue
-            more = [branch.get("additionalProperties") for branch in branches] if not declared else declared
-            kept[name] = self._value(part, more)
+            others = [branch.get("additionalProperties") for branch in branches]
+            kept[name] = self._value(part, declared or others)
         return kept
 
     def _value(self, value: Any, schemas: Sequence[Any]) -> Any:
@@ -218,9 +227,11 @@ def _found(root: Mapping[str, Any], reference: str) -> Any:
     return found
 
 
-def _in(parameters: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Any]]:
-    part = parameters.get(kind)
-    return iter(part.items()) if isinstance(part, Mapping) else iter(())
+def _free_name(wanted: str, taken: Container[str], *more: str) -> str:
+    """A name of letters, digits, `_` and `-` that no other definition has."""
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", wanted)
+    numbered = (f"{plain}_{number}" for number in count(2))
+    return next(name for name in chain((plain,), numbered) if name not in taken and name not in more)
 
 
 def _pointer(name: str) -> str:

@@ -17,8 +17,8 @@ from rowsmith.engine.plan import Cell, Rows
 from rowsmith.generator.config import CONTEXT, DEFAULT_TEMPLATE, EXAMPLES, TOPIC, GeneratorConfig
 from rowsmith.generator.kind import PLACE, Asking, Kind, Made
 from rowsmith.generator.kinds import Structured, messages_of
-from rowsmith.generator.tool_calling import EXECUTOR, SIMULATOR
 from rowsmith.generator.schedule import Portion, Portions, Slot
+from rowsmith.generator.tool_calling import EXECUTOR, SIMULATOR
 from rowsmith.llm.structured.output import ListOutput
 from rowsmith.llm.values import Message
 from rowsmith.prompts.template import Template
@@ -125,9 +125,7 @@ class Generated:
         self._batch_size = batch_size
         self.earlier = earlier or {}
         self.one, self.several = kind.one, kind.several
-        self._before = (
-            (Message.system(config.generation_system_prompt),) if config.generation_system_prompt else ()
-        )
+        self._before = (Message.system(config.generation_system_prompt),) if config.generation_system_prompt else ()
         system = config.dataset_system_prompt
         self._system = (config.generation_system_prompt if system is None else system) if wording.sys_msg else ""
 

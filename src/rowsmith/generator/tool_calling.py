@@ -38,7 +38,14 @@ EXECUTOR, SIMULATOR = "tool", "simulator"
 BAD_CALL, TOOL_ERROR = "tool_call", "tool_error"
 """Gates: a call that does not fit its tool's schema, and one that failed."""
 
-_SETTINGS = {"tool_results", "max_tool_steps", "max_parallel_calls", "only_used_tools", "tool_errors", "tool_failure_rate"}
+_SETTINGS = {
+    "tool_results",
+    "max_tool_steps",
+    "max_parallel_calls",
+    "only_used_tools",
+    "tool_errors",
+    "tool_failure_rate",
+}
 _ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _ID_LENGTH = 9
 """What Mistral's chat templates ask of a call's id; everybody else takes any."""
@@ -145,7 +152,8 @@ class ToolCalling(Kind):
         asked = Field(min_length=1, description="what the user asks for, complete in itself")
         request: type[BaseModel] = create_model("ToolRequest", question=(str, asked), calls=(list[ToolCall], many))
         calls: type[BaseModel] = create_model("ToolCalls", calls=(list[ToolCall], many))
-        following: type[BaseModel] = create_model("NextStep", next=(calls | FinalAnswer, ...))
+        next_step: Any = calls | FinalAnswer
+        following: type[BaseModel] = create_model("NextStep", next=(next_step, ...))
         super().__init__(request, refined)
         self.calls: Output[BaseModel] = Output(calls, refined)
         self.either: Output[BaseModel] = Output(following, refined)
@@ -169,12 +177,16 @@ class ToolCalling(Kind):
 
     def content(self, row: Mapping[str, Any]) -> str:
         """All that stands in the conversation: calls and results too."""
-        return "\n\n".join(part for message in row["messages"] if message["role"] != "system" for part in _parts(message))
+        return "\n\n".join(
+            part for message in row["messages"] if message["role"] != "system" for part in _parts(message)
+        )
 
     def describe(self) -> Mapping[str, Any]:
         """The settings of the calls, and the tools: with their code where it is run."""
         described = self._config.model_dump(mode="json", include=_SETTINGS)
-        tools = self._toolbox.describe() if self._executes else [tool.openai()["function"] for tool in self._tools.values()]
+        tools = (
+            self._toolbox.describe() if self._executes else [tool.openai()["function"] for tool in self._tools.values()]
+        )
         return {**described, "min_tool_steps": self._least, "tools": tools}
 
     # -- the conversation ---------------------------------------------------------------------------------------------
@@ -230,7 +242,9 @@ class ToolCalling(Kind):
         return following
 
     async def _ask(self, talk: Talk, asking: Asking, task: str, output: Output[Any]) -> Any:
-        tools = "" if output is self.answer else f"The assistant has these tools:\n{listed([*self._tools.values()])}\n\n"
+        tools = (
+            "" if output is self.answer else f"The assistant has these tools:\n{listed([*self._tools.values()])}\n\n"
+        )
         text = (
             f"A conversation between a user and an assistant that has tools is being written.\n\n{asking.asked}\n\n"
             f"{tools}The conversation so far:\n\n{transcript(talk.messages)}\n\n{task}"

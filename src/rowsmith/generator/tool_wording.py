@@ -66,9 +66,9 @@ def how_to_begin(tools: Sequence[Tool], least: int, most: int, parallel: int) ->
     return (
         f"The assistant has these tools, and no others:\n{listed(tools)}\n\n"
         "Write each request as a person would make it, who does not know the tools, with all that the calls must be "
-        f"told; then the calls that the assistant makes first, before it knows any result: {at_once}. {scope} Arguments "
-        "must fit the tool's schema; an optional one that the request says nothing of is left out, or null. Different "
-        "requests should need different tools."
+        f"told; then the calls that the assistant makes first, before it knows any result: {at_once}. {scope} "
+        "Arguments must fit the tool's schema; an optional one that the request says nothing of is left out, or null. "
+        "Different requests should need different tools."
     )
 
 
