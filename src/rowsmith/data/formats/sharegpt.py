@@ -1,8 +1,8 @@
 """`sharegpt`: conversations of `from` and `value`, as FastChat, Axolotl, Unsloth and LLaMA-Factory take them.
 
 Tools are as LLaMA-Factory documents them: a call is a turn of `function_call`, its result one of `observation`, and
-`tools` is a JSON text. The two take turns there, so calls that are made at once stand one after the other, each with its
-result behind it. https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md
+`tools` is a JSON text. The two take turns there, so calls that are made at once stand one after the other, each with
+its result behind it. https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md
 """
 
 from __future__ import annotations
