@@ -163,6 +163,16 @@ class Arguments:
         return taken
 
 
+def unpacked(packed: Mapping[str, str]) -> tuple[Callable[..., Any], Mapping[str, Any] | None]:
+    """A function that `FunctionTool.packed` has packed, and its annotations where they came with it."""
+    if "reference" in packed:
+        return function_at(packed["reference"]), None
+    import pickle
+
+    function, hints = pickle.loads(base64.b64decode(packed["pickle"]))  # noqa: S301  # our own process packed it
+    return function, hints
+
+
 def function_at(reference: str) -> Callable[..., Any]:
     """The function that `module:name` or `path/to/file.py:name` names.
 

@@ -97,14 +97,11 @@ def _registry(schema: Mapping[str, Any], where: str) -> Any:
         ConfigError: a reference leads to neither.
     """
     from jsonschema_specifications import REGISTRY
-    from referencing import Resource
-    from referencing.exceptions import CannotDetermineSpecification, Unresolvable
-    from referencing.jsonschema import DRAFT202012
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012, specification_with
 
-    try:
-        resource = Resource.from_contents(schema, default_specification=DRAFT202012)
-    except CannotDetermineSpecification:
-        resource = DRAFT202012.create_resource(schema)
+    draft = specification_with(str(schema.get("$schema", "")), default=DRAFT202012)
+    resource = draft.create_resource(schema)
     base = resource.id() or ""
     registry = REGISTRY.with_resource(base, resource)
     waiting = [(resource, registry.resolver(base))]
@@ -126,8 +123,7 @@ def _registry(schema: Mapping[str, Any], where: str) -> Any:
                     "means into '$defs' and write '#/$defs/<name>'."
                 ) from None
             if isinstance(found.contents, Mapping):
-                target = Resource.from_contents(found.contents, default_specification=DRAFT202012)
-                waiting.append((target, found.resolver))
+                waiting.append((draft.create_resource(found.contents), found.resolver))
         waiting.extend((inner, resolver.in_subresource(inner)) for inner in part.subresources())
     return registry
 
@@ -167,8 +163,9 @@ def _line(error: ValidationError, whole: str) -> str:
 
 
 def _words(error: ValidationError) -> str:
-    keyword, given = str(error.validator), error.instance
+    keyword = str(error.validator)
     asked: Any = error.validator_value
+    given: Any = error.instance
     if keyword in _WORDS:
         return _short(_WORDS[keyword].format(asked))
     if keyword == "type":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -122,6 +122,13 @@ class Toolbox:
         """Whether calls of this tool can be carried out: it is a function's or an MCP server's."""
         return isinstance(self.entry(name), FunctionTool | ServerEntry)
 
+    def only(self, name: str) -> Toolbox:
+        """The tool of a name alone; an empty one if there is none."""
+        entry = self.entry(name)
+        if isinstance(entry, ServerEntry):
+            entry = replace(entry, tools=tuple(tool for tool in _tools_of(entry) if tool.name == name))
+        return Toolbox(() if entry is None else (entry,))
+
     async def listed(self) -> Toolbox:
         """The same with the tools of all MCP servers: each is started, asked, and ended.
 
@@ -153,7 +160,7 @@ def _entry(given: Any, where: str) -> Entry:
             return FunctionTool.of(function_at(given))
         if isinstance(given, Mapping):
             return _of_mapping(given)
-        if isinstance(given, Callable):  # type: ignore[arg-type]  # what mypy says of abstract types
+        if callable(given):
             return FunctionTool.of(given)
     except ConfigError as error:
         if type(error) is not ConfigError:
