@@ -52,6 +52,10 @@ class GeneratorConfig(Config):
         only_used_tools: a row's `tools` lists those that it calls, in place of all.
         tool_errors: what becomes of an executed call that fails: `reject` refuses the row, and another is asked for;
             `keep` makes the error the call's result, to which the assistant answers.
+        tool_timeout: seconds that one executed call may take.
+        tool_memory_mb: MB of memory that a process which executes functions may have.
+        tool_concurrency: calls that are executed at once.
+        tool_env: names of environment variables that executed functions see besides the usual ones.
         tool_failure_rate: share of simulated calls, from 0 to 1, whose result is to be an error; they are drawn.
         example_data: examples of what is wanted; three of them, drawn anew for every topic, stand in its prompt.
         variables: values of the templates' variables: of `audience`, `audience_level`, `complexity`, `content_type`,
@@ -85,6 +89,10 @@ class GeneratorConfig(Config):
     only_used_tools: bool = False
     tool_errors: Literal["reject", "keep"] = "reject"
     tool_failure_rate: float = Field(default=0.0, ge=0, le=1)
+    tool_timeout: float = Field(default=30.0, gt=0)
+    tool_memory_mb: int = Field(default=1024, ge=128)
+    tool_concurrency: int = Field(default=4, ge=1)
+    tool_env: list[str] = Field(default_factory=list)
     example_data: list[dict[str, Any]] = Field(default_factory=list)
     variables: dict[str, str] = Field(default_factory=dict)
     temperature: float | None = None
@@ -144,10 +152,9 @@ class GeneratorConfig(Config):
             for name, value in simulated.items():
                 if value is not None:
                     raise ConfigError(f"{name} is for simulated results; tool_results is 'executed'")
-        elif "tool_errors" in self.model_fields_set:
-            raise ConfigError(
-                "tool_errors is for executed calls; of simulated ones, tool_failure_rate says how many are to fail"
-            )
+        elif others := [name for name in _OF_EXECUTION if name in self.model_fields_set]:
+            more = "; of simulated ones, tool_failure_rate says how many are to fail" if "errors" in others[0] else ""
+            raise ConfigError(f"{others[0]} is for executed calls, and tool_results is 'simulated'{more}")
         return self
 
     @property
@@ -156,6 +163,7 @@ class GeneratorConfig(Config):
         return min(2, self.max_tool_steps) if self.min_tool_steps is None else self.min_tool_steps
 
 
+_OF_EXECUTION = ("tool_errors", "tool_timeout", "tool_memory_mb", "tool_concurrency", "tool_env")
 _TOOL_SETTINGS = frozenset(
     {
         "tool_results",
@@ -164,8 +172,8 @@ _TOOL_SETTINGS = frozenset(
         "min_tool_steps",
         "max_parallel_calls",
         "only_used_tools",
-        "tool_errors",
         "tool_failure_rate",
+        *_OF_EXECUTION,
     }
 )
 

@@ -9,6 +9,7 @@ from rowsmith.generator.config import GeneratorConfig
 from rowsmith.generator.models import choice_of, spec_of
 from rowsmith.generator.tool_calling import EXECUTOR, SIMULATOR
 from rowsmith.llm.sharing import Choice
+from rowsmith.tools.runner import ToolRunner
 from rowsmith.tools.toolbox import SchemaEntry, Toolbox
 
 
@@ -44,7 +45,12 @@ def roles_of(config: GeneratorConfig, toolbox: Toolbox | None) -> Mapping[str, C
     if toolbox is None:
         return {}
     if config.tool_results == "executed":
-        from rowsmith.tools.runner import ToolRunner
-
-        return {EXECUTOR: ToolRunner(toolbox)}
+        runner = ToolRunner(
+            toolbox,
+            timeout=config.tool_timeout,
+            memory_mb=config.tool_memory_mb,
+            max_concurrency=config.tool_concurrency,
+            env=tuple(config.tool_env),
+        )
+        return {EXECUTOR: runner}
     return {} if config.tool_model is None else {SIMULATOR: choice_of(spec_of(config.tool_model, None, None), config)}
