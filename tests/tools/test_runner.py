@@ -272,7 +272,9 @@ async def test_what_cannot_be_loaded_in_a_worker_stops_the_run_and_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SERVICE_KEY", "x")
-    (tmp_path / "needy.py").write_text("import os\nos.environ['SERVICE_KEY']\ndef ask(text: str) -> str:\n    return text\n")
+    (tmp_path / "needy.py").write_text(
+        "import os\nos.environ['SERVICE_KEY']\ndef ask(text: str) -> str:\n    return text\n"
+    )
     toolbox = Toolbox.of(["needy.py:ask"])
     async with Transport() as transport:
         with pytest.raises(ModelNotFoundError, match=r"'ask' cannot be loaded.*SERVICE_KEY.*env") as caught:

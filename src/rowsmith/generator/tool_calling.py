@@ -97,10 +97,17 @@ class Call(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What came of a call: the text that the assistant gets, and what kind of error it is, if it is one."""
+    """What came of a call.
+
+    Attributes:
+        content: the text that the assistant gets.
+        error: what kind of error it is; None if it is none.
+        why: the error in words.
+    """
 
     content: str
     error: str | None = None
+    why: str = ""
 
 
 @dataclass(slots=True)
@@ -351,13 +358,13 @@ def unfenced(text: str) -> str:
 def _result_of(found: ToolResult) -> Result:
     if found.ok:
         return Result(found.result)
-    return Result(json.dumps({"error": found.error}, ensure_ascii=False), found.kind)
+    return Result(json.dumps({"error": found.error}, ensure_ascii=False), found.kind, found.error)
 
 
 def _first_error(calls: Sequence[Call], results: Sequence[Result]) -> str | None:
     for call, result in zip(calls, results, strict=True):
         if result.error is not None:
-            return f"{call.tool.name} failed ({result.error}): {shortened(result.content, 300)}"
+            return f"{call.tool.name} failed ({result.error}): {shortened(result.why, 300)}"
     return None
 
 
