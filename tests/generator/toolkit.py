@@ -117,7 +117,7 @@ def require_in_turn(messages: list[dict[str, Any]]) -> None:
     waiting = [message for message in messages if message["role"] != "system"]
     assert waiting.pop(0)["role"] == "user"
     ids: list[str] = []
-    while "tool_calls" in waiting[0]:
+    while waiting[0].get("tool_calls"):
         calls = waiting.pop(0)["tool_calls"]
         for call in calls:
             result = waiting.pop(0)

@@ -1,4 +1,4 @@
-"""Calls of tools, asked of a real llama.cpp whose grammar holds them to their schemas: a model of noise calls rightly."""
+"""Calls of tools, asked of a real llama.cpp whose grammar holds them to their schemas: even noise calls rightly."""
 
 from __future__ import annotations
 
