@@ -141,7 +141,8 @@ def test_a_row_is_shown_with_its_calls() -> None:
 def test_columns_hold_tools_as_json_since_each_has_a_form_of_its_own(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     rows = [{**CALLING, "id": str(number), "tools": [TOOLS[number % 2]]} for number in range(4)]
-    for name, options in (("parquet", {}), ("messages", {"arguments": "object"})):
+    given: dict[str, dict[str, Any]] = {"parquet": {}, "messages": {"arguments": "object"}}
+    for name, options in given.items():
         path = tmp_path / f"{name}.parquet"
         Dataset(rows).export(path, name, **options)
         read = parquet.read_table(path).to_pylist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from rowsmith import (
 )
 from rowsmith.engine.events import RowAccepted
 from rowsmith.errors import ConfigChangedError
-from rowsmith.testing import ScriptedServer, UnsupportedSchema
+from rowsmith.testing import Empty, ScriptedServer, UnsupportedSchema
 from rowsmith.testing.calls import Call
 
 from .toolkit import ADD, BOOK, EITHER, TEXT, TOOLS, TREE, WEATHER, calls_of, generator, require_valid, schema
@@ -88,6 +89,24 @@ def test_the_rows_are_the_same_at_any_concurrency(tmp_path: Path, concurrency: i
     made = generator(**settings, max_concurrency=concurrency)
     made.create_data(60, 3, TOPICS, output_file=tmp_path / "rows.jsonl")
     assert [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()] == expected
+
+
+async def test_the_order_in_which_answers_come_changes_no_row(scripted_server: Services) -> None:
+    drawn, pace = random.Random(3), [0.0]
+    server = scripted_server(
+        faults=lambda call: Empty() if int(call.key[:2], 16) < 50 and len(call.asked.messages) == 1 else None,
+        latency=lambda _: pace[0] * drawn.random(),
+    )
+    model = OpenAIProvider("gpt-4", api_key="k", api_base=server.base_url)
+    made = []
+    for seconds, concurrency in ((0.0, 1), (0.004, 64), (0.02, 8)):
+        pace[0] = seconds
+        how = {"model_name": model, "max_tool_steps": 2, "max_concurrency": concurrency}
+        made.append((await generator(MANY, **how).create_data_async(40, 4, TOPICS)).to_list())
+    assert made[0] == made[1] == made[2]
+    # Some results that are asked for at once with others were asked for again.
+    assert max(len(row["metadata"]["calls"]) - row["metadata"]["tool_calls"] for row in made[0]) == 3
+    assert server.count > 3 * sum(len(row["metadata"]["calls"]) - 1 for row in made[0])
 
 
 # -- services ---------------------------------------------------------------------------------------------------------
