@@ -140,7 +140,7 @@ def process() -> int:
     return os.getpid()
 
 
-def starts_another(note: str) -> str:
+def starts_another(note: str, number: int = 0) -> str:
     """Start a process that outlives the call, write its number down, and hang."""
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
     Path(note).write_text(f"{os.getpid()} {os.getppid()} {other.pid}")

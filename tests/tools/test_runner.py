@@ -1,4 +1,4 @@
-"""Functions carried out in processes of their own: whatever they do, a result comes back and the next call is served."""
+"""Functions in processes of their own: whatever they do, a result comes back and the next call is served."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import copy
 import json
 import os
 import pickle
+import subprocess
 import sys
 import textwrap
 import time
@@ -44,7 +45,7 @@ async def one(tool: str, arguments: dict[str, Any], **settings: Any) -> ToolResu
         return await Asking(runner(**settings), transport)(tool, **arguments)
 
 
-RETURNED = {
+RETURNED: dict[str, tuple[dict[str, Any], str]] = {
     "add": ({"a": 2, "b": 3}, "5"),
     "kind_of": (
         {"day": "2026-02-28", "colour": "blue", "place": {"name": "K2", "height": 8611}},
@@ -55,7 +56,7 @@ RETURNED = {
     "noisy": ({}, "read ''"),
     "nothing": ({}, "null"),
 }
-FAILED = {
+FAILED: dict[str, tuple[dict[str, Any], str, str]] = {
     "raises": ({"words": "no such city"}, "raised", "LookupError: no such city"),
     "raises_unprintable": ({}, "raised", "UnprintableError: (its message cannot be told: RuntimeError)"),
     "raises_half_a_character": ({}, "raised", "LookupError: ?"),
@@ -144,7 +145,7 @@ async def test_functions_have_an_empty_folder_that_goes_with_their_worker() -> N
         folder = Path((await asking("folder")).result)
         assert folder != Path.cwd()
         assert (folder / "left").exists()
-    assert not folder.exists()
+    assert not folder.exists()  # noqa: ASYNC240  # nobody waits
 
 
 async def test_sets_are_written_in_one_order_by_all_workers() -> None:
@@ -251,8 +252,6 @@ def test_a_script_s_own_functions_are_carried_out(tmp_path: Path) -> None:
             """
         )
     )
-    import subprocess
-
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr) == ('{"ok": true, "result": "8"}\n', "")
 
@@ -358,7 +357,7 @@ def test_settings_out_of_their_range_are_refused(settings: dict[str, Any], words
 
 @pytest.mark.parametrize("text", ["", "5", "{}", '{"ok": true}', '{"ok": false, "error": "x", "kind": "odd"}'])
 def test_what_is_no_result_is_not_taken_for_one(text: str) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"no result of a tool|Expecting value"):
         ToolResult.of(text)
 
 

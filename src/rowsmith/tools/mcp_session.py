@@ -165,7 +165,10 @@ class Session:
                 await self._gone_soon()
                 raise DiedError(f"{self._server} ended meanwhile{self._last_words()}", alone=alone) from None
             raise RefusedError(error.message[:_WORDS]) from None
-        except (ValidationError, RuntimeError) as error:  # what the SDK has for answers that are none
+        except ValidationError as error:
+            faults = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
+            raise RefusedError(f"its answer is none: {'; '.join(faults)[:_WORDS]}") from None
+        except RuntimeError as error:  # what the SDK has for structured content that does not fit, and the like
             raise RefusedError(f"its answer is none: {str(error)[:_WORDS]}") from None
         finally:
             self._in_flight -= 1

@@ -157,9 +157,9 @@ def _line(error: ValidationError, whole: str) -> str:
     """One error: where, what is asked for, and what was there."""
     path = _path(error.absolute_path) or whole
     words = _words(error)
-    if error.validator == "required":
-        return f"{path}: {words} (received: {shown(error.instance)})"
-    return f"{path}: {words} (received: {shown(error.instance)})" if words else f"{path}: {_short(error.message)}"
+    return (
+        f"{path}: {words} (received: {_short(shown(error.instance))})" if words else f"{path}: {_short(error.message)}"
+    )
 
 
 def _words(error: ValidationError) -> str:
@@ -177,6 +177,9 @@ def _words(error: ValidationError) -> str:
     if keyword == "required":
         missing = [name for name in asked if name not in given]
         return _short(f"{', '.join(map(repr, missing))} is required")
+    if keyword in ("anyOf", "oneOf") and error.context:
+        several = dict.fromkeys(words for one in error.context if not one.path and (words := _words(one)))
+        return _short(" or ".join(several))
     if keyword == "additionalProperties" and asked is False and isinstance(given, Mapping):
         known = error.schema.get("properties", {}) if isinstance(error.schema, Mapping) else {}
         patterns = error.schema.get("patternProperties", {}) if isinstance(error.schema, Mapping) else {}
