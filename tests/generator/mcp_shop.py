@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mcp.server.mcpserver import MCPServer
 
-server = MCPServer("shop")
+server: Any = MCPServer("shop")
 STOCK = {"lamp": 3, "chair": 0}
 
 

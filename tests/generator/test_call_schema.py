@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -17,9 +18,13 @@ TEXT = {"type": "string"}
 POINT = {"type": "object", "properties": {"x": {"type": "number"}, "y": {"type": "number"}}, "required": ["x"]}
 
 
-def tool(name: str, properties: dict[str, Any], required: tuple[str, ...] = (), **more: Any) -> Tool:
+def tool(name: str, properties: dict[str, Any], required: Iterable[str] = (), **more: Any) -> Tool:
     parameters = {"type": "object", "properties": properties, "required": list(required), **more}
     return Tool(name, "", parameters)
+
+
+def defs(**named: Any) -> dict[str, Any]:
+    return {"$defs": named}
 
 
 def answer_schema(*tools: Tool) -> dict[str, Any]:
@@ -32,8 +37,8 @@ def fits(schema: dict[str, Any], name: str, arguments: Any) -> bool:
 
 
 def test_definitions_of_one_name_do_not_meet() -> None:
-    first = tool("a", {"it": {"$ref": "#/$defs/b_It"}}, ("it",), **{"$defs": {"b_It": TEXT}})
-    second = tool("a_b", {"it": {"$ref": "#/$defs/It"}}, ("it",), **{"$defs": {"It": {"type": "integer"}}})
+    first = tool("a", {"it": {"$ref": "#/$defs/b_It"}}, ("it",), **defs(b_It=TEXT))
+    second = tool("a_b", {"it": {"$ref": "#/$defs/It"}}, ("it",), **defs(It={"type": "integer"}))
     third = tool("c", {"it": {"$ref": "#/definitions/I t"}}, ("it",), definitions={"I t": {"type": "boolean"}})
     schema = answer_schema(first, second, third)
     assert len(schema["$defs"]) == 4
@@ -54,7 +59,7 @@ def test_definitions_of_one_name_do_not_meet() -> None:
 )
 def test_references_lead_where_they_led(reference: str, good: Any, bad: Any) -> None:
     properties = {"next": {"$ref": reference}, "size": {"type": "integer"}}
-    schema = answer_schema(tool("t", properties, **{"$defs": {"a/b": TEXT, "deep": POINT}}))
+    schema = answer_schema(tool("t", properties, **defs(**{"a/b": TEXT, "deep": POINT})))
     assert fits(schema, "t", good)
     assert not fits(schema, "t", bad)
 
@@ -111,7 +116,7 @@ def test_nulls_go_where_the_tool_has_none_and_stay_where_it_has() -> None:
         "by_name": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Point"}},
         "either": {"oneOf": [POINT, {"type": "object", "properties": {"y": {"type": ["number", "null"]}}}]},
     }
-    given = tool("t", properties, ("needed",), **{"$defs": {"Point": POINT}})
+    given = tool("t", properties, ("needed",), **defs(Point=POINT))
     cleaned = without_added_nulls(
         given.parameters,
         {

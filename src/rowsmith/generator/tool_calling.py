@@ -6,15 +6,11 @@ each by itself. What is called is checked against the tool's schema when it come
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Mapping, Sequence
 from random import Random
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, Field, create_model, field_validator
+from pydantic import BaseModel, Field, create_model
 
 from rowsmith.engine.asking import Prompt
 from rowsmith.engine.context import Question
@@ -22,15 +18,13 @@ from rowsmith.errors import did_you_mean
 from rowsmith.generator.call_schema import CallSchema, without_added_nulls
 from rowsmith.generator.config import GeneratorConfig
 from rowsmith.generator.kind import Asking, Kind, Made, turn
+from rowsmith.generator.tool_results import EXECUTION, SIMULATED, SIMULATION, first_error, result_of, unfenced
+from rowsmith.generator.tool_talk import Call, FinalAnswer, Result, Talk, ToolCall, as_json, id_of, parts_of
 from rowsmith.generator.tool_wording import ANSWER, CALLS, EITHER, how_to_begin, listed, rounds, simulation, transcript
-from rowsmith.llm.structured.outcome import Outcome, Reading
 from rowsmith.llm.structured.output import Output
-from rowsmith.llm.structured.shape import shortened
-from rowsmith.llm.structured.text_output import TextOutput
-from rowsmith.llm.values import Completion, Message, OutputSchema, Rung
+from rowsmith.llm.values import Message
 from rowsmith.quality.gates import Rejection, Row
-from rowsmith.tools.result import ToolResult, tool_request
-from rowsmith.tools.tool import Tool
+from rowsmith.tools.result import tool_request
 from rowsmith.tools.toolbox import Toolbox
 
 EXECUTOR, SIMULATOR = "tool", "simulator"
@@ -46,91 +40,6 @@ _SETTINGS = {
     "tool_errors",
     "tool_failure_rate",
 }
-_ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-_ID_LENGTH = 9
-"""What Mistral's chat templates ask of a call's id; everybody else takes any."""
-
-
-class ToolCall(BaseModel):
-    """One call, before it is held against its tool."""
-
-    name: str
-    arguments: dict[str, Any] = Field(default_factory=dict)
-
-    @field_validator("arguments", mode="before")
-    @classmethod
-    def _written_as_text(cls, given: Any) -> Any:
-        """Arguments that are JSON in a text, as OpenAI's format has them."""
-        if not isinstance(given, str):
-            return given
-        try:
-            return json.loads(given)
-        except ValueError:
-            return given
-
-
-class FinalAnswer(BaseModel):
-    """What the assistant says in the end."""
-
-    answer: str = Field(min_length=1, description="the assistant's answer to the user")
-
-
-class Call(NamedTuple):
-    """A call that fits its tool.
-
-    Attributes:
-        id: tells it from all others of its conversation.
-        tool: what is called.
-        arguments: as JSON.
-        values: the arguments themselves.
-    """
-
-    id: str
-    tool: Tool
-    arguments: str
-    values: Mapping[str, Any]
-
-    def openai(self) -> dict[str, Any]:
-        """The call as OpenAI's chat format has it."""
-        function = {"name": self.tool.name, "arguments": self.arguments}
-        return {"id": self.id, "type": "function", "function": function}
-
-
-class Result(NamedTuple):
-    """What came of a call.
-
-    Attributes:
-        content: the text that the assistant gets.
-        error: what kind of error it is; None if it is none.
-        why: the error in words.
-    """
-
-    content: str
-    error: str | None = None
-    why: str = ""
-
-
-@dataclass(slots=True)
-class Talk:
-    """A conversation on its way."""
-
-    messages: list[dict[str, Any]]
-    used: dict[str, None] = field(default_factory=dict)
-    errors: list[dict[str, str]] = field(default_factory=list)
-    steps: int = 0
-    calls: int = 0
-
-    def add(self, calls: Sequence[Call], results: Sequence[Result]) -> None:
-        """Add a round of calls with their results."""
-        self.steps += 1
-        self.calls += len(calls)
-        self.messages.append({"role": "assistant", "content": None, "tool_calls": [call.openai() for call in calls]})
-        for call, result in zip(calls, results, strict=True):
-            self.used[call.tool.name] = None
-            told = {"role": "tool", "tool_call_id": call.id, "name": call.tool.name, "content": result.content}
-            self.messages.append(told)
-            if result.error is not None:
-                self.errors.append({"tool_call_id": call.id, "name": call.tool.name, "kind": result.error})
 
 
 class ToolCalling(Kind):
@@ -185,7 +94,7 @@ class ToolCalling(Kind):
     def content(self, row: Mapping[str, Any]) -> str:
         """All that stands in the conversation: calls and results too."""
         return "\n\n".join(
-            part for message in row["messages"] if message["role"] != "system" for part in _parts(message)
+            part for message in row["messages"] if message["role"] != "system" for part in parts_of(message)
         )
 
     def describe(self) -> Mapping[str, Any]:
@@ -209,7 +118,7 @@ class ToolCalling(Kind):
         while True:
             calls = [self._call(one, f"{question}\0{talk.steps}\0{place}") for place, one in enumerate(found)]
             results = await self._results(calls, talk, asking, drawn)
-            if self._refuses_errors and (failed := _first_error(calls, results)):
+            if self._refuses_errors and (failed := first_error(calls, results)):
                 return Rejection(TOOL_ERROR, failed)
             talk.add(calls, results)
             following = await self._following(talk, asking)
@@ -279,8 +188,8 @@ class ToolCalling(Kind):
                 return f"there is no tool {call.name!r}. {did_you_mean(call.name, self._tools)}"
             values = without_added_nulls(tool.parameters, call.arguments)
             fault = tool.fault(values)
-            if fault is None and _as_json(values) is None:
-                fault = "a number is infinite or none"
+            if fault is None and as_json(values) is None:
+                fault = "it holds a number or a character that JSON has not"
             if fault is not None:
                 return f"the call of {call.name} does not fit: {fault}"
         return None
@@ -288,15 +197,15 @@ class ToolCalling(Kind):
     def _call(self, found: ToolCall, place: str) -> Call:
         tool = self._tools[found.name]
         values = without_added_nulls(tool.parameters, found.arguments)
-        arguments = _as_json(values) or "{}"
-        return Call(_id_of(f"{place}\0{tool.name}\0{arguments}"), tool, arguments, values)
+        arguments = as_json(values) or "{}"
+        return Call(id_of(f"{place}\0{tool.name}\0{arguments}"), tool, arguments, values)
 
     async def _results(self, calls: Sequence[Call], talk: Talk, asking: Asking, drawn: Random) -> Sequence[Result]:
         if self._executes:
             found = await asking.draft.ask_at_once(
                 [Question(EXECUTOR, Prompt(tool_request(call.tool.name, call.values), {}), EXECUTION) for call in calls]
             )
-            return [_result_of(one) for one in found]
+            return [result_of(one) for one in found]
         fails = [drawn.random() < self._config.tool_failure_rate for _ in calls]
         texts = [
             simulation(call.tool, call.arguments, talk.messages, fails=failing)
@@ -315,78 +224,3 @@ class ToolCalling(Kind):
     @property
     def _refuses_errors(self) -> bool:
         return self._executes and self._config.tool_errors == "reject"
-
-
-class Execution:
-    """What a `ToolRunner` answers."""
-
-    again: ClassVar[str] = ""
-
-    @property
-    def schema(self) -> OutputSchema:
-        """Of a call that succeeds: what an estimate, in which nothing is carried out, makes up."""
-        return _SUCCESS
-
-    def prompt_for(self, rung: Rung, messages: tuple[Message, ...]) -> tuple[Message, ...]:
-        del rung
-        return messages
-
-    def read(self, completion: Completion) -> Reading[ToolResult]:
-        return Reading(ToolResult.of(completion.text), Outcome.OK)
-
-
-_SUCCESS = OutputSchema(
-    "tool_result",
-    {
-        "type": "object",
-        "properties": {"ok": {"const": True}, "result": {"type": "string"}},
-        "required": ["ok", "result"],
-        "additionalProperties": False,
-    },
-)
-EXECUTION, SIMULATION = Execution(), TextOutput()
-SIMULATED = "simulated"
-_FENCED = re.compile(r"```\w*\n(.*?)\n?```", re.DOTALL)
-
-
-def unfenced(text: str) -> str:
-    """A text without the fence that a model has put around all of it."""
-    found = _FENCED.fullmatch(text.strip())
-    return found[1] if found else text
-
-
-def _result_of(found: ToolResult) -> Result:
-    if found.ok:
-        return Result(found.result)
-    return Result(json.dumps({"error": found.error}, ensure_ascii=False), found.kind, found.error)
-
-
-def _first_error(calls: Sequence[Call], results: Sequence[Result]) -> str | None:
-    for call, result in zip(calls, results, strict=True):
-        if result.error is not None:
-            return f"{call.tool.name} failed ({result.error}): {shortened(result.why, 300)}"
-    return None
-
-
-def _parts(message: Mapping[str, Any]) -> Iterator[str]:
-    if message.get("content"):
-        yield message["content"]
-    for call in message.get("tool_calls") or ():
-        yield f"{call['function']['name']} {call['function']['arguments']}"
-
-
-def _as_json(values: Mapping[str, Any]) -> str | None:
-    """Arguments as JSON; None if it has no words for them."""
-    try:
-        return json.dumps(values, ensure_ascii=False, allow_nan=False)
-    except ValueError:
-        return None
-
-
-def _id_of(text: str) -> str:
-    number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
-    digits = []
-    for _ in range(_ID_LENGTH):
-        number, digit = divmod(number, len(_ALPHABET))
-        digits.append(_ALPHABET[digit])
-    return "".join(digits)

@@ -19,14 +19,17 @@ SUCCEEDS = (
     "Write what the tool gives back, as the tool itself would write it, and nothing else: JSON where it gives data, "
     "with believable values that fit the arguments and all that was given back before. No explanation."
 )
-ANSWER = "Write the assistant's answer to the user now, from these results and nothing else. There are no more calls."
+ANSWER = (
+    "Write the assistant's answer to the user now, from these results and nothing else; of what could not be found "
+    "out, because a call failed, it says so. There are no more calls."
+)
 CALLS = (
     "Write the calls that the assistant makes next. They need what the results told, and there are {rounds} of calls "
     "at least in this conversation."
 )
 EITHER = (
     "Write what the assistant does next: further calls, if the results show that more is needed, or else its answer to "
-    "the user, from the results and nothing else."
+    "the user, from the results and nothing else; of what could not be found out, because a call failed, it says so."
 )
 
 
