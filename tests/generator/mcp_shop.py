@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mcp.server.mcpserver import MCPServer
 
-server: Any = MCPServer("shop")
 STOCK = {"lamp": 3, "chair": 0}
 
 
-@server.tool()
 def stock(item: str, at_least: int = 1) -> str:
     """How many of an item are there."""
     if item not in STOCK:
@@ -18,11 +14,13 @@ def stock(item: str, at_least: int = 1) -> str:
     return f"{STOCK[item]} of {item}; at least {at_least}: {STOCK[item] >= at_least}"
 
 
-@server.tool()
 def total(prices: list[float]) -> float:
     """The sum of prices."""
     return sum(prices)
 
 
 if __name__ == "__main__":
+    server = MCPServer("shop")
+    for function in (stock, total):
+        server.add_tool(function)
     server.run()
