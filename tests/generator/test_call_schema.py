@@ -6,9 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-
-pytest.importorskip("jsonschema")
-
 from jsonschema import Draft202012Validator
 
 from rowsmith.generator.call_schema import CallSchema, allows_null, embedded, without_added_nulls

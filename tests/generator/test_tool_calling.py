@@ -22,13 +22,13 @@ from rowsmith import (
     OpenAIProvider,
 )
 from rowsmith.engine.events import RowAccepted
+from rowsmith.engine.options import Options
 from rowsmith.errors import ConfigChangedError
 from rowsmith.testing import Empty, ScriptedServer, UnsupportedSchema
 from rowsmith.testing.calls import Call
 
 from .toolkit import ADD, BOOK, EITHER, TEXT, TOOLS, TREE, WEATHER, calls_of, generator, require_valid, schema
 
-pytest.importorskip("jsonschema")
 Services = Callable[..., ScriptedServer]
 TOPICS = ["Optics", "Heat", "Sound", "Tides", "Rain"]
 
@@ -339,6 +339,17 @@ def test_the_same_answers_are_used_again_after_an_end(tmp_path: Path) -> None:
     again.create_data(10, 2, TOPICS, output_file=output)
     assert output.read_bytes() == before
     assert again.get_generation_stats().calls == 0
+
+
+async def test_batches_of_a_service_make_the_same_rows(scripted_server: Services) -> None:
+    server = scripted_server()
+    model = OpenAIProvider("gpt-4", api_key="k", api_base=server.base_url, batch_endpoint=True)
+    made = generator([WEATHER, ADD], model_name=model, max_tool_steps=2, tool_failure_rate=0.2)
+    expected = (await made.create_data_async(12, 3, TOPICS)).to_list()
+    calls = server.count
+    quick = Options(batch=True, batch_poll=0.01)
+    assert (await made.create_data_async(12, 3, TOPICS, options=quick)).to_list() == expected
+    assert server.count == calls
 
 
 # -- checks before anything is paid for -------------------------------------------------------------------------------

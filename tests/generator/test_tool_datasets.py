@@ -13,8 +13,6 @@ from rowsmith import Dataset
 from .test_tool_calling import TOPICS
 from .toolkit import TOOLS, calls_of, generator, require_valid
 
-pytest.importorskip("jsonschema")
-
 
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, Any]]:

@@ -26,7 +26,6 @@ from . import tool_functions as functions
 from .test_tool_calling import TOPICS, entries, entry, is_first
 from .toolkit import WEATHER, calls_of, generator, require_in_turn, require_valid
 
-pytest.importorskip("jsonschema")
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nothing is carried out on Windows")
 Services = Callable[..., ScriptedServer]
 SHOP = Path(__file__).with_name("mcp_shop.py")
@@ -170,9 +169,11 @@ def test_what_cannot_be_carried_out_is_refused_by_its_name() -> None:
 def test_batches_of_a_service_and_calls_that_are_carried_out_do_not_go_together(services: Services) -> None:
     from rowsmith.engine.options import Options
 
-    services()
-    with pytest.raises(ConfigError, match="cannot be asked in batches"):
-        executing(functions.add, model_name="openai/gpt-4").create_data(2, 2, TOPICS, options=Options(batch=True))
+    server = services()
+    made = executing(functions.add, model_name="openai/gpt-4")
+    with pytest.raises(ConfigError, match="calls that are executed cannot be handed in for a batch"):
+        made.create_data(2, 2, TOPICS, options=Options(batch=True))
+    assert server.count == 0
 
 
 # -- kills ------------------------------------------------------------------------------------------------------------

@@ -340,6 +340,11 @@ class DataSetGenerator(Adjustable):
 
     def _options(self, options: Options | None) -> Options:
         config = self.config
+        if options is not None and options.batch and config.tool_results == "executed":
+            raise ConfigError(
+                "calls that are executed cannot be handed in for a batch: leave out batch=True, or write "
+                "tool_results='simulated'"
+            )
         return (options or Options()).but(
             max_concurrency=config.max_concurrency,
             max_cost=config.max_cost,
