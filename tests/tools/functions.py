@@ -6,6 +6,8 @@ import asyncio
 import ctypes
 import datetime as dt
 import os
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -121,6 +123,18 @@ def half_a_character() -> str:
 
 def several() -> set[str]:
     return {"pear", "apple", "plum", "fig", "quince"}
+
+
+def meddles(data: str) -> str:
+    """Write to every socket that is open, as an answer would be written."""
+    for number in range(3, 64):
+        try:
+            with socket.socket(fileno=os.dup(number)) as connection:
+                connection.sendall(struct.pack(">I", len(data)) + data.encode())
+        except OSError:
+            continue
+    time.sleep(1)
+    return "never"
 
 
 def nothing() -> None:

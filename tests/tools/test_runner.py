@@ -7,14 +7,18 @@ import copy
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import textwrap
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import pytest
 
 from rowsmith.errors import ConfigError, ModelNotFoundError
@@ -43,6 +47,20 @@ def runner(**settings: Any) -> ToolRunner:
 async def one(tool: str, arguments: dict[str, Any], **settings: Any) -> ToolResult:
     async with Transport() as transport:
         return await Asking(runner(**settings), transport)(tool, **arguments)
+
+
+@contextmanager
+def a_fork() -> Iterator[None]:
+    """A process that has all that this one has, and does nothing."""
+    fork = os.fork()
+    if fork == 0:
+        time.sleep(60)
+        os._exit(0)
+    try:
+        yield
+    finally:
+        os.kill(fork, signal.SIGKILL)
+        os.waitpid(fork, 0)
 
 
 RETURNED: dict[str, tuple[dict[str, Any], str]] = {
@@ -202,6 +220,28 @@ async def test_a_thousand_calls_of_which_some_raise_and_some_hang_end_in_bounded
     assert all(result.result == str(number * 2) for number, result in enumerate(results) if result.ok)
 
 
+async def test_a_tool_that_writes_where_answers_come_from_has_crashed_and_the_next_is_served() -> None:
+    async with Transport() as transport:
+        asking = Asking(runner(max_concurrency=1), transport)
+        for data in ("no json", '{"ok": 5}', "[]"):
+            assert (await asking("meddles", data=data)).kind == "crashed"
+            assert (await asking("add", a=1)).result == "2"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+async def test_a_fork_of_this_process_keeps_no_tool_alive() -> None:
+    async with Transport() as transport:
+        asking = Asking(runner(timeout=2.0), transport)
+        assert (await asking("add", a=1)).ok
+        call = asyncio.create_task(asking("hangs"))
+        await asyncio.sleep(0.3)
+        with a_fork():
+            async with asyncio.timeout(10):
+                assert (await call).kind == "timeout"
+                assert (await asking("add", a=1)).ok
+
+
 # --- how functions reach a worker -------------------------------------------------------------------------------------
 
 
@@ -217,6 +257,7 @@ async def test_a_closure_and_a_function_of_main_are_sent_as_they_are() -> None:
         assert (await asking("times", number=6, place={"name": "here"})).result == "42"
 
 
+@pytest.mark.skipif(tuple(map(int, pydantic.VERSION.split(".")[:3])) < (2, 11, 4), reason="it is refused there")
 def test_a_script_s_own_functions_are_carried_out(tmp_path: Path) -> None:
     pytest.importorskip("cloudpickle")
     script = tmp_path / "script.py"

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,13 @@ class Child:
 
     def kill(self) -> None:
         """Have it end at once, and everything that it has started; `end` waits for that."""
-        if self._line is not None:
-            os.close(self._line)
-            self._line = None
+        if self._line is None:
+            return
+        os.close(self._line)
+        self._line = None
+        # A process that was forked from this one holds the pipe open, too.
+        with suppress(ProcessLookupError):
+            self.process.terminate()
 
     async def end(self) -> str:
         """Have it end, and wait until it has: how it ended, in words."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
-from pydantic import TypeAdapter
+from pydantic import VERSION, BaseModel, TypeAdapter
 from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 from pydantic_core import PydanticOmit
@@ -21,6 +22,9 @@ from rowsmith.references import load
 from rowsmith.tools.docstrings import documented
 from rowsmith.tools.tool import Tool
 
+_PYDANTIC = tuple(int(part) for part in re.findall(r"\d+", VERSION)[:3])
+_SENDABLE = (2, 11, 4)
+"""From then on a model that is pickled whole is the same model where it is unpickled."""
 _ONE_BY_ONE = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -91,6 +95,11 @@ class FunctionTool:
             ) from error
         # The annotations are resolved here: names that stand in them alone are not pickled with a function.
         hints = _hints(self.function)
+        if _PYDANTIC < _SENDABLE and any(map(_holds_model, hints.values())):
+            raise ConfigError(
+                f"the function {self.tool.name!r} takes a model that is in no module, which Pydantic {VERSION} cannot "
+                "send to another process: update it to 2.11.4 or later, or put both into a module."
+            )
         try:
             return base64.b64encode(cloudpickle.dumps((self.function, hints))).decode()
         except Exception as error:
@@ -151,7 +160,11 @@ class Arguments:
             made = self._adapter.json_schema(schema_generator=_Plain)
         except (PydanticUserError, PydanticOmit) as error:
             raise ConfigError(f"an annotation has no JSON Schema: {_first_line(error)}") from error
-        return {"type": "object", "properties": {}, **made}
+        schema = {"type": "object", "properties": {}, **made}
+        for name, described in schema["properties"].items():
+            if described.get("title") == name.title().replace("_", " "):  # Pydantic before 2.12 has it all the same
+                del described["title"]
+        return schema
 
     def read(self, arguments: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Positional and named arguments out of a JSON object, checked and converted.
@@ -206,6 +219,13 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         ) from error
     except TypeError:  # a callable without annotations
         return {}
+
+
+def _holds_model(annotation: Any) -> bool:
+    """Whether a model of a script or a function's own stands in an annotation."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation.__module__ == "__main__" or "<" in annotation.__qualname__
+    return any(map(_holds_model, get_args(annotation)))
 
 
 def _at(module: Any, qualname: str) -> Any:

@@ -1,4 +1,6 @@
-"""Runs a command in a process group of its own, and ends the whole group when a pipe closes: run as a script.
+"""Runs a command in a process group of its own, and ends the whole group when a pipe closes, or at SIGTERM.
+
+Run as a script:
 
     python -I -S guard.py <pipe's number> <folder to delete at the end, or -> <command> …
 
@@ -26,8 +28,9 @@ def main() -> int:
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
-    signal.signal(signal.SIGCHLD, _nothing)
-    restored = [one for one in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD) if one is not None]
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, _nothing)
+    restored = (signal.SIGPIPE, signal.SIGXFSZ)  # which Python ignores, and what is ignored is inherited
     try:
         child = os.posix_spawnp(command[0], command, os.environ, setpgroup=0, setsigdef=restored)
     except OSError as error:
@@ -50,15 +53,14 @@ def main() -> int:
 
 
 def _watch(child: int, line: int, woken: int) -> int | None:
-    """Wait until the command ends, and return its status, or until the pipe closes, and return None."""
+    """Wait until the command ends, and return its status, or until it is to be ended, and return None."""
     poll = select.poll()
     poll.register(line, 0)  # only that it was closed is of interest
     poll.register(woken, select.POLLIN)
     while True:
         ready = dict(poll.poll())
-        if line in ready:
+        if line in ready or signal.SIGTERM in os.read(woken, 64):
             return None
-        os.read(woken, 64)
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             return status

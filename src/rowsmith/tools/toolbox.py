@@ -143,7 +143,12 @@ class Toolbox:
                 return replace(entry, tools=await tools_of(entry.server))
             return entry
 
-        return Toolbox(tuple(await asyncio.gather(*map(known, self.entries))))
+        # All are waited for: a server that was started has to be ended.
+        entries = await asyncio.gather(*map(known, self.entries), return_exceptions=True)
+        for entry in entries:
+            if isinstance(entry, BaseException):
+                raise entry
+        return Toolbox(tuple(entry for entry in entries if not isinstance(entry, BaseException)))
 
     def describe(self) -> list[dict[str, Any]]:
         """What the tools are, as JSON: schemas, the code of functions, command lines; no values of `env`."""

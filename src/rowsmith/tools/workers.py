@@ -62,6 +62,7 @@ class Workers:
         self._idle: list[_Worker] = []
         self._endings: set[asyncio.Task[None]] = set()
         self._failed_starts = 0
+        self._closed = False
 
     async def call(self, name: str, arguments: Any) -> ToolResult:
         """Call a function.
@@ -82,14 +83,15 @@ class Workers:
             except DiedError:
                 return ToolResult.failed("crashed", f"its process {await worker.end()}")
             finally:
-                if healthy:
+                if healthy and not self._closed:
                     self._idle.append(worker)
                 else:
                     self._let_go(worker)
             return result
 
     async def close(self) -> None:
-        """End all workers, and wait until they have ended."""
+        """End all workers, and wait until they have ended. One that is under way ends with its call."""
+        self._closed = True
         while self._idle:
             self._let_go(self._idle.pop())
         while self._endings:
@@ -209,7 +211,7 @@ class _Worker:
             "memory": settings.memory,
             "largest": settings.largest,
         }
-        answer = await self._exchange(told)
+        answer = json.loads(await self._exchange(told))
         if "failed" in answer:
             raise ModelNotFoundError(
                 f"the tool {answer['failed']!r} cannot be loaded in a process of its own: {answer['error']}",
@@ -225,11 +227,11 @@ class _Worker:
         Raises:
             DiedError: the process ended meanwhile.
         """
-        text = json.dumps(arguments)
-        answer = await self._exchange({"name": name, "arguments": text, "seconds": self._settings.timeout})
-        if answer.get("ok") is True:
-            return ToolResult(ok=True, result=str(answer["result"]))
-        return ToolResult.failed(answer["kind"], str(answer["error"]))
+        call = {"name": name, "arguments": json.dumps(arguments), "seconds": self._settings.timeout}
+        try:
+            return ToolResult.of(await self._exchange(call))
+        except ValueError:  # a tool wrote to where it has no business
+            raise DiedError from None
 
     def kill(self) -> None:
         self._child.kill()
@@ -247,7 +249,7 @@ class _Worker:
         await self._child.end()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    async def _exchange(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    async def _exchange(self, message: Mapping[str, Any]) -> str:
         data = json.dumps(message).encode()
         most = 6 * self._settings.largest + _ENVELOPE  # JSON may need six bytes for one
         try:
@@ -256,12 +258,9 @@ class _Worker:
             (length,) = struct.unpack(">I", await self._reader.readexactly(4))
             if length > most:
                 raise DiedError
-            answer = json.loads(await self._reader.readexactly(length))
+            return (await self._reader.readexactly(length)).decode()
         except (OSError, EOFError, ValueError):
             raise DiedError from None
-        if not isinstance(answer, dict):
-            raise DiedError
-        return answer
 
 
 def _environment(given: Mapping[str, str], folder: str) -> dict[str, str]:
