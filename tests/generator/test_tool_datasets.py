@@ -17,7 +17,9 @@ from .toolkit import TOOLS, calls_of, generator, require_valid
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, Any]]:
     """A hundred, each of which lists the tools that it calls: hardly two have the same."""
-    made = generator(max_tool_steps=2, only_used_tools=True).create_data(100, 5, TOPICS).to_list()
+    made = (
+        generator(max_tool_steps=2, only_used_tools=True, tool_failure_rate=0.1).create_data(100, 5, TOPICS).to_list()
+    )
     assert len({json.dumps(row["tools"]) for row in made}) > 50
     return made
 

@@ -276,6 +276,7 @@ def test_an_mcp_server_is_asked_for_its_tools_and_carries_out_their_calls(tmp_pa
 
 
 def test_a_server_is_not_started_before_data_is_made_and_its_faults_come_before_any_call(services: Services) -> None:
+    pytest.importorskip("mcp")
     server = services()
     made = executing(MCPServer(command="no-such-program"), model_name="openai/gpt-4")
     assert made.validate_configuration(calls=False, num_steps=2, topics=TOPICS) == []

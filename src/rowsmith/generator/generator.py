@@ -280,7 +280,8 @@ class DataSetGenerator(Adjustable):
             issues += await model_issues(choice, options, size, calls=calls)
             if config.tool_model is not None:
                 simulator = choice_of(spec_of(config.tool_model, None, None), config)
-                issues += await model_issues(simulator, options, 1, calls=calls)
+                found = await model_issues(simulator, options, 1, calls=calls)
+                issues += [issue for issue in found if issue not in issues]
             unknown = self._kind is None and not calls
             if any(one is not None for one in given.values()) and not unknown:
                 issues += budget_issues(options, await self._estimate(count, size, choice, **given))

@@ -41,7 +41,7 @@ class GenerationStats:
         rows: examples that were made.
         expected: examples that were asked for.
         rejected: answers and examples that were refused, by gate.
-        calls: calls that were answered, those from a ledger aside.
+        calls: calls that were answered, those from a ledger aside; executed calls of tools are among them.
         failed_calls: calls that failed for good.
         retries: requests that were sent again after a failure.
         error_categories: how often what went wrong: failures of calls (`timeout`, `rate_limit`, `server_error`, …),

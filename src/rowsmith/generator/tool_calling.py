@@ -64,10 +64,13 @@ class ToolCalling(Kind):
         def refined(written: dict[str, Any]) -> Mapping[str, Any]:
             return schema.put_into(written, ToolCall.__name__)
 
-        many = Field(min_length=1, max_length=config.max_parallel_calls, description="calls that are made at once")
+        def many() -> Any:
+            most = config.max_parallel_calls
+            return Field(min_length=1, max_length=most, description="calls that are made at once")
+
         asked = Field(min_length=1, description="what the user asks for, complete in itself")
-        request: type[BaseModel] = create_model("ToolRequest", question=(str, asked), calls=(list[ToolCall], many))
-        calls: type[BaseModel] = create_model("ToolCalls", calls=(list[ToolCall], many))
+        request: type[BaseModel] = create_model("ToolRequest", question=(str, asked), calls=(list[ToolCall], many()))
+        calls: type[BaseModel] = create_model("ToolCalls", calls=(list[ToolCall], many()))
         next_step: Any = calls | FinalAnswer
         following: type[BaseModel] = create_model("NextStep", next=(next_step, ...))
         super().__init__(request, refined)

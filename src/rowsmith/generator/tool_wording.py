@@ -99,10 +99,10 @@ def simulation(tool: Tool, arguments: str, before: Sequence[Mapping[str, Any]], 
         before: the conversation so far; what tools have given back in it holds.
         fails: whether it is to be an error.
     """
-    earlier = f"This is the conversation so far:\n\n{transcript(before)}\n\n" if len(before) > 1 else ""
     return (
-        f"You stand in for a tool that programs call:\n{listed([tool])}\n\n{earlier}It is called with these "
-        f"arguments:\n{arguments}\n\n{FAILS if fails else SUCCEEDS}"
+        f"You stand in for a tool that an assistant calls:\n{listed([tool])}\n\nThis is its conversation so far, of "
+        f"which the tool itself knows nothing:\n\n{transcript(before)}\n\nThe tool is called with these arguments:\n"
+        f"{arguments}\n\n{FAILS if fails else SUCCEEDS}"
     )
 
 
