@@ -80,6 +80,12 @@ TOOLS = [
     schema("nullable", {"note": {"type": ["string", "null"]}, "level": {"type": "integer", "minimum": 1}}, []),
 ]
 
+MANY = [
+    schema(f"tool_{number}", {"text": TEXT, "level": {"type": "integer"}, "kind": {"enum": ["a", "b"]}}, ["text"])
+    for number in range(40)
+]
+"""As many as a large MCP server has."""
+
 
 def generator(tools: Any = TOOLS, **settings: Any) -> DataSetGenerator:
     given = {
