@@ -24,6 +24,7 @@ from rowsmith import (
     ValidationError,
 )
 from rowsmith.engine.events import RowAccepted, RunFinished
+from rowsmith.generator.config import CONVERSATION_TYPES
 from rowsmith.testing import BadRequest, ScriptedServer, WrongKey
 from rowsmith.testing.calls import Call
 
@@ -294,20 +295,28 @@ class Card(BaseModel):
     back: str = Field(description="what is right")
 
 
-@pytest.mark.parametrize("kind", ["instruction", "conversation", "chain_of_thought", "structured"])
+def light(colour: str) -> float:
+    """The wavelength of a colour."""
+    return float(len(colour))
+
+
+@pytest.mark.parametrize("kind", CONVERSATION_TYPES)
 async def test_topic_instructions_and_system_prompt_reach_the_prompt_of_every_kind(
     services: Services, kind: str
 ) -> None:
     server = services()
+    needed: dict[str, dict[str, Any]] = {
+        "structured": {"output_model": Card},
+        "tool_calling": {"tools": [light], "tool_results": "executed", "max_tool_steps": 2},
+    }
     made = generator(
         model_name="openai/gpt-4",
         conversation_type=kind,
-        output_model=Card if kind == "structured" else None,
         example_data=[{"question": "Why is the sky blue?"}],
+        **needed.get(kind, {}),
     )
     dataset = await made.create_data_async(2, 2, topics=[["Physics", "Optics"], ["Physics", "Heat"]])
-    system, asked = server.calls[0].asked.messages
-    assert (system.role, system.content) == ("system", "You are an expert instructor.")
+    asked = server.calls[0].asked.messages[1]
     for words in (
         "Topic: Optics",
         "It is a part of: Physics",
@@ -317,6 +326,16 @@ async def test_topic_instructions_and_system_prompt_reach_the_prompt_of_every_ki
     ):
         assert words in asked.content
     assert len(dataset) == 2
+    topics = set()
+    for call in server.calls:
+        system, asked = call.asked.messages
+        assert (system.role, system.content) == ("system", "You are an expert instructor.")
+        assert "Create detailed explanations." in asked.content
+        assert "It is a part of: Physics" in asked.content
+        topics |= {name for name in ("Optics", "Heat") if f"Topic: {name}\n" in asked.content}
+    assert topics == {"Optics", "Heat"}
+    # Every call to the writer: one for both rows and, of tools, one after each round of calls.
+    assert len(server.calls) == (5 if kind == "tool_calling" else 1)
 
 
 @pytest.mark.parametrize(
