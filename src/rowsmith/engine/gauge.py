@@ -62,7 +62,8 @@ class Gauge:
         """What a call has taken, and its estimated tokens where the service did not tell any."""
         usage, estimated = completion.usage, None
         if not usage.input_tokens and not usage.output_tokens:
-            usage = estimated = Usage(tokens_of(size), tokens_of(len(completion.text.encode())))
+            answered = 0 if self._cap == 0 else tokens_of(len(completion.text.encode()))  # vectors are no text
+            usage = estimated = Usage(tokens_of(size), answered)
         self._calls += 1
         self._longest = max(self._longest, usage.output_tokens)
         self._densest = max(self._densest, usage.input_tokens / max(1, size))

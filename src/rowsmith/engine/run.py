@@ -23,10 +23,12 @@ from rowsmith.engine.cellwork import CellWork
 from rowsmith.engine.claims import Claims
 from rowsmith.engine.crew import Crew
 from rowsmith.engine.doors import open_doors
+from rowsmith.engine.embedding import SameSize, comparing
 from rowsmith.engine.ending import Ending
 from rowsmith.engine.estimate import Estimate, estimate
 from rowsmith.engine.events import CallMade, Event, Listener, RunFinished, RunStarted
 from rowsmith.engine.journal import journal_of_run
+from rowsmith.engine.kit import PLAIN
 from rowsmith.engine.ledger import CellStatus, Ledger, RunPaths
 from rowsmith.engine.matching import earlier_values, match
 from rowsmith.engine.models import Models, full_name
@@ -44,7 +46,6 @@ from rowsmith.llm.limits import Stopped
 from rowsmith.llm.prices import Prices
 from rowsmith.llm.structured.rungs import Rungs
 from rowsmith.llm.transport import Transport
-from rowsmith.quality.near import NearIndex
 from rowsmith.quality.seen import Seen
 
 _log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ class Run:
         source: Mapping[str, Any] | None = None,
     ) -> None:
         self._recipe = recipe
-        self._models = models
+        self._models = models = models.comparing_by(recipe.embeddings)
         self._paths = RunPaths.of(output)
         self._options = options or Options()
         self._statistics = Statistics()
@@ -246,6 +247,8 @@ class Run:
                 self._budget.begin(ledger)
             async with Transport() as transport:
                 self._callers = open_doors(self._models, transport, ledger, self._options, self._budget, self._emit)
+                if (model := self._models.embeddings) is not None:
+                    self._callers[id(model)] = SameSize(self._callers[id(model)], model, ledger)
                 try:
                     yield ledger, transport
                 finally:
@@ -285,6 +288,9 @@ class Run:
             if tray is None
             else self._asker(ledger, self._callers, self._tell_of_batches, tray.hand_in)
         )
+        # Vectors are asked for at once, in a batch run too.
+        at_once = asker if tray is None else self._asker(ledger, self._callers, self._tell_of_batches)
+        near, kit = comparing(self._recipe, plan.total_rows, ledger, at_once) if self._recipe.unique else (None, PLAIN)
         work = CellWork(
             self._recipe,
             asker,
@@ -293,9 +299,10 @@ class Run:
             max_rounds=self._recipe.max_rounds,
             reopen=crew.reopen,
             tray=tray,
+            kit=kit,
         )
         if self._recipe.unique:
-            work.claims = Claims(Seen(plan.total_rows), work.displaced, self._near())
+            work.claims = Claims(Seen(plan.total_rows), work.displaced, near)
             work.claims.load(ledger.marks())
         shift = Shift(crew, work, ledger, self._ending, self._at_once(len(plan)))
         if tray is None:
@@ -330,10 +337,6 @@ class Run:
     def _waves(self, ledger: Ledger, transport: Transport) -> Waves:
         office = Office(ledger, self._models, transport, self._options, self._budget, self._emit, self._ending)
         return Waves(office, self.plan, at_batch_price(self._price))
-
-    def _near(self) -> NearIndex | None:
-        threshold = self._recipe.near_duplicates
-        return None if threshold is None else NearIndex(threshold, self.plan.total_rows)
 
     def _asker(
         self,

@@ -17,6 +17,7 @@ from rowsmith.engine.plan import Cell, Rows
 from rowsmith.generator.config import CONTEXT, DEFAULT_TEMPLATE, EXAMPLES, TOPIC, GeneratorConfig
 from rowsmith.generator.kinds import PLACE, Kind, Structured, messages_of
 from rowsmith.generator.schedule import Portion, Portions, Slot
+from rowsmith.llm.provider import Provider
 from rowsmith.llm.structured.output import ListOutput
 from rowsmith.llm.values import Message
 from rowsmith.prompts.template import Template
@@ -168,6 +169,10 @@ class Generated:
     @property
     def near_duplicates(self) -> float | None:
         return self._config.gates.near_duplicates
+
+    @property
+    def embeddings(self) -> Provider | None:
+        return self._config.gates.embedding_model
 
     def describe(self) -> Mapping[str, Any]:
         config, wording = self._config, self._wording

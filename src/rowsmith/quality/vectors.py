@@ -22,6 +22,18 @@ class Signature(bytes):
     vector: bytes
 
 
+def signed(vector: bytes, identity: bytes) -> Signature:
+    """The signature of a vector, with the vector.
+
+    Args:
+        vector: as `llm.vectors` rounds it.
+        identity: of the model: vectors of two models must not be compared.
+    """
+    made = Signature(hashlib.blake2b(vector, digest_size=DIGEST, key=identity).digest())
+    made.vector = vector
+    return made
+
+
 class VectorIndex:
     """Vectors of rows and their owners, in one matrix: 4 bytes a number, 24 a row.
 
@@ -35,7 +47,7 @@ class VectorIndex:
     Args:
         threshold: the cosine from which on two rows are alike, above 0 and up to 1.
         rows: how many rows are expected; above them the index doubles.
-        identity: of the model: vectors of two models must not be compared.
+        identity: of the model.
         stored: gives the vectors that the ledger has, to find again those of an earlier start's rows.
 
     Raises:
@@ -67,9 +79,7 @@ class VectorIndex:
 
     def sign(self, vector: bytes) -> Signature:
         """The signature of a vector, with the vector."""
-        made = Signature(hashlib.blake2b(vector, digest_size=DIGEST, key=self._identity).digest())
-        made.vector = vector
-        return made
+        return signed(vector, self._identity)
 
     def alike(self, signature: bytes) -> list[tuple[int, int]]:
         """(owner, handle) of every row that is alike.

@@ -75,8 +75,8 @@ class EmbeddingModel:
         given = [name for name in _OF_TEXTS_ALONE if getattr(self.model, name, None) is not None]
         if given:
             raise ConfigError(
-                f"{self.name}/{self.model_id} is to make embeddings, and {' and '.join(map(repr, given))} is for models "
-                "that write: leave it out."
+                f"{self.name}/{self.model_id} is to make embeddings, and {' and '.join(map(repr, given))} is for "
+                "models that write: leave it out."
             )
 
     @property
