@@ -284,7 +284,7 @@ def comparing(recipe: Recipe, rows: int, ledger: Ledger, asker: Answering) -> tu
         MissingDependencyError: the package that it needs is not installed.
     """
     threshold, model = recipe.near_duplicates, recipe.embeddings
-    if threshold is None:
+    if threshold is None or not recipe.unique:
         return None, PLAIN
     if model is None:
         return NearIndex(threshold, rows), PLAIN

@@ -23,12 +23,11 @@ from rowsmith.engine.cellwork import CellWork
 from rowsmith.engine.claims import Claims
 from rowsmith.engine.crew import Crew
 from rowsmith.engine.doors import open_doors
-from rowsmith.engine.embedding import SameSize, comparing
+from rowsmith.engine.embedding import comparing
 from rowsmith.engine.ending import Ending
 from rowsmith.engine.estimate import Estimate, estimate
 from rowsmith.engine.events import CallMade, Event, Listener, RunFinished, RunStarted
 from rowsmith.engine.journal import journal_of_run
-from rowsmith.engine.kit import PLAIN
 from rowsmith.engine.ledger import CellStatus, Ledger, RunPaths
 from rowsmith.engine.matching import earlier_values, match
 from rowsmith.engine.models import Models, full_name
@@ -247,8 +246,6 @@ class Run:
                 self._budget.begin(ledger)
             async with Transport() as transport:
                 self._callers = open_doors(self._models, transport, ledger, self._options, self._budget, self._emit)
-                if (model := self._models.embeddings) is not None:
-                    self._callers[id(model)] = SameSize(self._callers[id(model)], model, ledger)
                 try:
                     yield ledger, transport
                 finally:
@@ -290,7 +287,7 @@ class Run:
         )
         # Vectors are asked for at once, in a batch run too.
         at_once = asker if tray is None else self._asker(ledger, self._callers, self._tell_of_batches)
-        near, kit = comparing(self._recipe, plan.total_rows, ledger, at_once) if self._recipe.unique else (None, PLAIN)
+        near, kit = comparing(self._recipe, plan.total_rows, ledger, at_once)
         work = CellWork(
             self._recipe,
             asker,

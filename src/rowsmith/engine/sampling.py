@@ -15,7 +15,6 @@ from rowsmith.engine.claims import Claims
 from rowsmith.engine.embedding import comparing
 from rowsmith.engine.events import CallMade, Event, RowRejected
 from rowsmith.engine.keys import shown
-from rowsmith.engine.kit import PLAIN
 from rowsmith.engine.ledger import CellStatus, Kind, Ledger
 from rowsmith.engine.models import Models, full_name
 from rowsmith.engine.plan import Cell
@@ -136,7 +135,7 @@ class Trials:
         trial = self._trials[cell.number] = Trial(cell)
         witness = Witness(self.shut if finished else self.asker, trial.exchanges)
         recipe = self._recipe
-        near, kit = comparing(recipe, cell.want, self._ledger, witness) if recipe.unique else (None, PLAIN)
+        near, kit = comparing(recipe, cell.want, self._ledger, witness)
         work = CellWork(
             recipe, witness, self._ledger, self.tell, max_rounds=recipe.max_rounds, reopen=_nothing, kit=kit
         )

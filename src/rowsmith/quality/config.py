@@ -33,8 +33,8 @@ class GatesConfig(Config):
             0.7, more time the more rows there are.
         embeddings: the model whose vectors tell what is nearly the same, such as `openai/text-embedding-3-small`: also
             texts that say the same in other words. `near_duplicates` is then the cosine of two vectors, 0.3 to 1, and
-            what is a good one depends on the model. None compares words. Needs the extra `embeddings`, a request for each answer,
-            and 4 bytes of memory for each number of each row's vector.
+            what is a good one depends on the model. None compares words. Needs the extra `embeddings`, a request for
+            each answer, and 4 bytes of memory for each number of each row's vector.
         filters: functions of your own, `(content, topic, metadata) -> (accepted, reason)` or `-> accepted`;
             `metadata` is the whole row.
     """

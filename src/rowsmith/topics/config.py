@@ -46,7 +46,6 @@ class TopicsConfig(Config):
             raise ValueError("is empty: it names what all topics are about, such as 'Machine learning'")
         return cleaned(text)
 
-
     @model_validator(mode="after")
     def _threshold_fits(self) -> Self:
         checked_threshold(self.near_duplicates, self.embeddings)
