@@ -9,7 +9,7 @@ length is 4,000, whichever comes first, and rounded to whole numbers. That has t
 - A model whose numbers differ in their last digits from one answer to the next, as they do on GPUs, mostly gives the
   same bytes.
 
-The similarity of two vectors moves by less than 0.002 (of 256 numbers or more, by less than 0.001).
+The similarity of two vectors of 256 numbers or more moves by less than 0.002, mostly by some ten-thousandths.
 """
 
 from __future__ import annotations
@@ -70,7 +70,13 @@ def rounded(numbers: Sequence[float]) -> bytes:
 
 
 def written(vectors: Sequence[bytes]) -> str:
-    """Vectors of one size as a text: `int8`, how many numbers each has, and all of them in base64."""
+    """Vectors of one size as a text: `int8`, how many numbers each has, and all of them in base64.
+
+    Raises:
+        ValueError: they differ in size.
+    """
+    if len(sizes := {len(one) for one in vectors}) > 1:
+        raise ValueError(f"vectors of different sizes: {sorted(sizes)} numbers")
     return f"{_KIND} {len(vectors[0]) if vectors else 0} {b64encode(b''.join(vectors)).decode()}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import orjson
 
@@ -80,6 +80,11 @@ class EmbeddingModel:
             )
 
     @property
+    def embeddings(self) -> Self:
+        """Itself."""
+        return self
+
+    @property
     def name(self) -> str:
         """The provider's name in the registry."""
         return self.model.name
@@ -144,6 +149,7 @@ class EmbeddingModel:
         try:
             found = self.wire.vectors(data)
             made = [vectors.rounded(one) for one in found]
+            text = vectors.written(made)
         except ValueError as error:
             raise self._malformed(str(error), reply) from None
         except (KeyError, IndexError, TypeError, AttributeError):
@@ -153,11 +159,9 @@ class EmbeddingModel:
         wanted = self.wire.asked(orjson.loads(body))
         if len(made) != wanted:
             raise self._malformed(f"{len(made)} vectors came for {wanted} texts", reply)
-        if len(sizes := {len(one) for one in made}) > 1:
-            raise self._malformed(f"vectors of different sizes came: {sorted(sizes)} numbers", reply)
         served = data.get("model") if isinstance(data, dict) else None
         return Completion(
-            text=vectors.written(made),
+            text=text,
             usage=self.wire.usage(data),
             model=failures.known_name(served, caller.secrets),
             request_id=failures.request_id(reply.headers, caller),

@@ -11,7 +11,7 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from zlib import crc32
 
 import orjson
@@ -43,6 +43,11 @@ class OfflineEmbedding:
     model_id: str = "offline"
     latency: float = 0.0
     timeout: float = 60.0
+
+    @property
+    def embeddings(self) -> Self:
+        """Itself."""
+        return self
 
     @property
     def name(self) -> str:
