@@ -135,17 +135,16 @@ class Quick:
 def run(rows: int, embeddings: bool) -> float:
     """Seconds that a run takes."""
     with tempfile.TemporaryDirectory() as folder:
-        gates: dict[str, Any] = {"near_duplicates": THRESHOLD, "embeddings": "offline"} if embeddings else {}
-        config = ClassificationDatasetConfig(
-            classes=[{"name": name, "description": name} for name in ("a", "b")],
-            expansion={"placeholders": {"tone": [f"tone {number}" for number in range(rows // 10)]}},
-            prompts=["Write {num_samples} {{tone}} texts in {language_name}: {label_name}, {label_description}."],
-            num_samples_per_prompt=5,
-            gates=gates,
-            output_file=str(Path(folder) / "rows.jsonl"),
-        )
+        settings: dict[str, Any] = {
+            "classes": [{"name": name, "description": name} for name in ("a", "b")],
+            "expansion": {"placeholders": {"tone": [f"tone {number}" for number in range(rows // 10)]}},
+            "prompts": ["Write {num_samples} {{tone}} texts in {language_name}: {label_name}, {label_description}."],
+            "num_samples_per_prompt": 5,
+            "gates": {"near_duplicates": THRESHOLD, "embeddings": "offline"} if embeddings else {},
+            "output_file": str(Path(folder) / "rows.jsonl"),
+        }
         started = time.perf_counter()
-        ClassificationDataset(config).generate(Quick())
+        ClassificationDataset(ClassificationDatasetConfig(**settings)).generate(Quick())
         return time.perf_counter() - started
 
 

@@ -45,7 +45,7 @@ def cosine(a: bytes, b: bytes) -> float:
     """Of two vectors as they are kept, without NumPy."""
     x, y = memoryview(a).cast("b"), memoryview(b).cast("b")
     product = sum(map(int.__mul__, x, y))
-    return product / (sum(map(int.__mul__, x, x)) * sum(map(int.__mul__, y, y))) ** 0.5
+    return float(product) / float((sum(map(int.__mul__, x, x)) * sum(map(int.__mul__, y, y))) ** 0.5)
 
 
 @dataclass(eq=False)

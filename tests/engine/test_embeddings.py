@@ -266,15 +266,15 @@ def few_directions(text: str) -> list[float]:
 
 def composed(folder: Path, in_flight: int) -> tuple[bytes, bytes]:
     folder.mkdir()
-    config = PreferenceDatasetConfig(
-        input_documents=[f"What is {thing}?" for thing in ("tea", "rain", "moss")],
-        from_questions=True,
-        num_samples_per_prompt=3,
-        max_rounds=40,
-        output_file=str(folder / "rows.jsonl"),
-        gates={"near_duplicates": 0.9, "embeddings": Vectors(vector=few_directions, seconds=weather(in_flight))},  # type: ignore[arg-type]
-    )
-    PreferenceDataset(config).generate("offline", options=QUICK, max_concurrency=in_flight)
+    settings: dict[str, Any] = {
+        "input_documents": [f"What is {thing}?" for thing in ("tea", "rain", "moss")],
+        "from_questions": True,
+        "num_samples_per_prompt": 3,
+        "max_rounds": 40,
+        "output_file": str(folder / "rows.jsonl"),
+        "gates": {"near_duplicates": 0.9, "embeddings": Vectors(vector=few_directions, seconds=weather(in_flight))},
+    }
+    PreferenceDataset(PreferenceDatasetConfig(**settings)).generate("offline", options=QUICK, max_concurrency=in_flight)
     return found(folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -177,7 +178,9 @@ async def test_the_offline_provider_goes_by_spelling_and_says_the_same_every_tim
 
     def cosine(a: bytes, b: bytes) -> float:
         x, y = memoryview(a).cast("b"), memoryview(b).cast("b")
-        return sum(map(int.__mul__, x, y)) / (sum(map(int.__mul__, x, x)) * sum(map(int.__mul__, y, y))) ** 0.5
+        return math.fsum(map(int.__mul__, x, y)) / math.sqrt(
+            math.fsum(map(int.__mul__, x, x)) * math.fsum(map(int.__mul__, y, y))
+        )
 
     assert cosine(same, moved) > 0.6
     assert abs(cosine(same, other)) < 0.4

@@ -50,10 +50,10 @@ class Gauge:
     def most(self, size: int, *, alone: bool) -> Taken:
         """What a request of so many bytes may take, its answer included; `alone` if no other is under way."""
         bound = size + HIDDEN
-        if self._cap is not None:
+        if self._cap:
             return self._taken(bound, self._cap)
         if not self._calls:
-            return self._taken(bound, TYPICAL if alone else LONGEST)
+            return self._taken(bound, 0 if self._cap == 0 else TYPICAL if alone else LONGEST)
         # Of n calls the largest is passed by the next in one case of n + 1: the margin shrinks as they grow in number.
         margin = 1 + self._calls**-0.5
         return self._taken(min(bound, math.ceil(size * self._densest * margin)), math.ceil(self._longest * margin))

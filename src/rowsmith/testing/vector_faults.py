@@ -30,14 +30,14 @@ class OtherSize(Fault):
     """The vectors have one number less than they should.
 
     Args:
-        all: every vector; else only the last one of each reply.
+        all: every vector; else only the last one of each reply that has several.
     """
 
     all: bool = True
 
     def change(self, call: Call, reply: Reply, /) -> Reply:
         def cut(vectors: list[Any]) -> list[Any]:
-            kept = 0 if self.all else len(vectors) - 1
+            kept = 0 if self.all else max(1, len(vectors) - 1)
             return [vector if place < kept else vector[:-1] for place, vector in enumerate(vectors)]
 
         return _changed(call, reply, cut)
