@@ -310,6 +310,14 @@ def test_an_estimate_knows_that_vectors_will_be_asked_for(tmp_path: Path) -> Non
     assert {part.role for part in dataset(tmp_path, **SETTINGS).estimate(Model(paraphrases)).parts} == {"writer"}
 
 
+def test_a_paid_sample_sharpens_the_estimate_of_vectors(tmp_path: Path) -> None:
+    gates = {"near_duplicates": THRESHOLD, "embeddings": Vectors()}
+    whole = dataset(tmp_path, **SETTINGS, gates=gates).estimate(Model(paraphrases), sample=4, options=QUICK)
+    by_role = {part.role: part for part in whole.parts}
+    assert by_role["embedding"].calls >= 30
+    assert 90 <= by_role["embedding"].input_tokens < 200, "each text is one token here"
+
+
 def test_spend_is_counted_by_role(tmp_path: Path) -> None:
     folder, embeddings = tmp_path, Vectors()
     gates = {"near_duplicates": THRESHOLD, "embeddings": embeddings}

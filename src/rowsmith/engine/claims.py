@@ -16,6 +16,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from rowsmith.errors import LedgerError
 from rowsmith.quality.alike import Alike
 from rowsmith.quality.gates import Rejection, Row
 from rowsmith.quality.minhash import LANES
@@ -224,7 +225,19 @@ def unpacked(marks: bytes) -> list[bytes]:
 
 def _width(marks: bytes) -> int:
     """Bytes of a row in packed marks."""
-    return EXACT + _KINDS[marks[0]] if len(marks) % EXACT else EXACT
+    return EXACT + _KINDS[_kind(marks)] if len(marks) % EXACT else EXACT
+
+
+def _kind(marks: bytes) -> int:
+    """What the signatures in packed marks are, as the place in `_KINDS`.
+
+    Raises:
+        LedgerError: they are none that are known.
+    """
+    kind = marks[0]
+    if not 0 < kind < len(_KINDS):
+        raise LedgerError(f"the marks of rows in the ledger are of an unknown kind ({kind}): upgrade Rowsmith")
+    return kind
 
 
 def _sides(marks: bytes, rows: int) -> tuple[bytes, bytes]:
@@ -240,7 +253,7 @@ def _chunks(blocks: Iterable[tuple[int, bytes]]) -> Iterator[tuple[list[tuple[in
     plain = groups[0]
     for block in blocks:
         length = len(block[1])
-        (groups[block[1][0]] if length % EXACT else plain).append(block)
+        (groups[_kind(block[1])] if length % EXACT else plain).append(block)
         size += length
         if size >= _LOADED_AT_ONCE or len(plain) >= _BLOCKS_AT_ONCE:
             yield from ((group, EXACT + width) for group, width in zip(groups, _KINDS, strict=True))

@@ -35,14 +35,14 @@ def signed(vector: bytes, identity: bytes) -> Signature:
 
 
 class VectorIndex:
-    """Vectors of rows and their owners, in one matrix: 4 bytes a number, 24 a row.
+    """Vectors of rows and their owners, in one matrix: 4 bytes a number, and some 300 a row.
 
     Two rows are alike if the cosine of their vectors reaches the threshold. The vectors are whole numbers of such a
     size that all sums are exact (`llm.vectors`): that two rows are alike is the same on every machine, and does not
     depend on what else is in the index.
 
     A check is one product of the matrix with a vector, so its cost grows with the rows: with vectors of 384 numbers
-    some 0.8 ms at 10,000 rows and 12 ms at 100,000, where it reads 150 MB. Nothing is left out to be faster.
+    some 0.9 ms at 10,000 rows and 15 ms at 100,000, where it reads 150 MB. Nothing is left out to be faster.
 
     Args:
         threshold: the cosine from which on two rows are alike, above 0 and up to 1.
