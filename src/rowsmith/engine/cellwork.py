@@ -12,8 +12,8 @@ import orjson
 from rowsmith.engine.asking import Answering, CallFile
 from rowsmith.engine.batch.tray import Parked, Tray
 from rowsmith.engine.claims import Claims, packed, unpacked
-from rowsmith.engine.context import Context
 from rowsmith.engine.events import CellFinished, CellParked, CellStarted, Event, RowsWithdrawn
+from rowsmith.engine.kit import PLAIN, Kit
 from rowsmith.engine.ledger import CallRecord, CellStatus, Kind, Ledger
 from rowsmith.engine.ledger.records import BlockRecord, CellRecord
 from rowsmith.engine.plan import Cell
@@ -111,6 +111,7 @@ class CellWork:
         max_rounds: how often rows that lack are asked for again.
         reopen: puts a finished cell back into the run.
         tray: takes the calls of a batch run; None where calls are made.
+        kit: what attempts work with.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class CellWork:
         max_rounds: int,
         reopen: Callable[[int], None],
         tray: Tray | None = None,
+        kit: Kit = PLAIN,
     ) -> None:
         self._recipe = recipe
         self._asker = asker
@@ -132,6 +134,7 @@ class CellWork:
         self._reopen = reopen
         self._gates = tuple(recipe.gates)
         self._tray = tray
+        self._kit = kit
         self._under_way: dict[int, UnderWay] = {}
         self._parked: dict[int, Parking] = {}
         """Those of the cells that wait for a batch which hold rows, or were refused some, or had some."""
@@ -224,14 +227,14 @@ class CellWork:
         untold: list[Event] = []
         # In a batch run most attempts come to nothing; what happens in them is told of the last one alone.
         emit = self._emit if self._tray is None else untold.append
-        sieve = Sieve(cell, self._gates, self._recipe.text_fields, self.claims, emit)
+        sieve = self._kit.sieve(cell, self._gates, self._recipe.text_fields, self.claims, emit)
         if cell.number in self._under_way:
             self._under_way[cell.number].denied = sieve.denied
         if self._tray is not None:
             self._tray.open(cell.number, known=history.known)
         begun = None if history.known else CellRecord(cell.number, cell.key, CellStatus.OPEN, str(cell.want), 0, None)
         file = CallFile(history.calls, begun)
-        context = Context(
+        context = self._kit.context(
             cell, history.wants, self._asker, sieve, file, max_rounds=self._max_rounds, seed=self._recipe.seed
         )
         self._emit(CellStarted(cell))

@@ -215,9 +215,12 @@ class Context:
                 missing = want - len(self._sieve.lines)
                 if missing <= 0:
                     break
-                ordinal = self._next()
-                drafts = [Draft(None, self, f"{ordinal}.{place}", [], {}) for place in range(missing)]
-                self._take(drafts, await self._all([make(draft) for draft in drafts]), ordinal, "")
+                await self._compose_round(make, missing)
+
+    async def _compose_round(self, make: Callable[[Draft[None]], Awaitable[Made]], missing: int) -> None:
+        ordinal = self._next()
+        drafts = [Draft(None, self, f"{ordinal}.{place}", [], {}) for place in range(missing)]
+        self._take(drafts, await self._all([make(draft) for draft in drafts]), ordinal, "")
 
     def _take(
         self, drafts: Sequence[Draft[Any]], made: Sequence[Made | Awaitable[Made]], ordinal: str, raw: str

@@ -20,6 +20,7 @@ from rowsmith.generator.kinds import Structured, messages_of
 from rowsmith.generator.schedule import Portion, Portions, Slot
 from rowsmith.generator.tool_calling import EXECUTOR, SIMULATOR
 from rowsmith.llm.filler.text import EACH
+from rowsmith.llm.provider import Provider
 from rowsmith.llm.structured.output import ListOutput
 from rowsmith.llm.values import Message
 from rowsmith.prompts.template import Template
@@ -172,6 +173,10 @@ class Generated:
     @property
     def near_duplicates(self) -> float | None:
         return self._config.gates.near_duplicates
+
+    @property
+    def embeddings(self) -> Provider | None:
+        return self._config.gates.embedding_model
 
     def describe(self) -> Mapping[str, Any]:
         config, wording = self._config, self._wording

@@ -301,6 +301,13 @@ class Store:
         while chunk := cursor.fetchmany(4096):
             yield from chunk
 
+    def texts_of(self, role: str) -> Iterator[str]:
+        """The answers of all calls in a role."""
+        cursor = self.connection.execute("SELECT text FROM calls WHERE role = ?", (role,))
+        while chunk := cursor.fetchmany(256):
+            for (text,) in chunk:
+                yield text
+
     def calls_on(self, day: str, model: str) -> int:
         """Calls answered by a model on a day (UTC, `2026-01-31`)."""
         (calls,) = self.connection.execute(
