@@ -9,9 +9,17 @@ from typing import Any
 
 from rowsmith.datasets.yaml_tree import Fields, Items, Scalar, Tree
 
-PATHS = ("output_file", "local_file_path", "seed_file", "axes.*.file")
+PATHS = ("output_file", "local_file_path", "seed_file", "axes.*.file", "topics.file", "topics.output_file")
 """Configuration fields that are paths; `*` is each part of a list."""
-REFERENCES = ("output", "output_columns", "check", "skip_function")
+REFERENCES = (
+    "output",
+    "output_columns",
+    "output_model",
+    "check",
+    "skip_function",
+    "content_filters",
+    "content_filters.*",
+)
 """Fields that may name something in a Python file: `models.py:Ticket`."""
 
 
@@ -20,7 +28,9 @@ def start_at(folder: Path, tree: Fields) -> None:
     for name in PATHS:
         _change(tree, name.split("."), lambda path: str(folder / Path(path).expanduser()))
     for name in REFERENCES:
-        _change(tree, [name], lambda text: _in_reference(text, lambda path: str(folder / Path(path).expanduser())))
+        _change(
+            tree, name.split("."), lambda text: _in_reference(text, lambda path: str(folder / Path(path).expanduser()))
+        )
 
 
 def absolute(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,7 +39,7 @@ def absolute(fields: Mapping[str, Any]) -> dict[str, Any]:
     for name in PATHS:
         made = _changed(made, name.split("."), from_anywhere)
     for name in REFERENCES:
-        made = _changed(made, [name], lambda text: _in_reference(text, from_anywhere))
+        made = _changed(made, name.split("."), lambda text: _in_reference(text, from_anywhere))
     return made
 
 
@@ -44,7 +54,7 @@ def beside(fields: Mapping[str, Any], folder: str) -> dict[str, Any]:
     for name in PATHS:
         made = _changed(made, name.split("."), near)
     for name in REFERENCES:
-        made = _changed(made, [name], lambda text: _in_reference(text, near))
+        made = _changed(made, name.split("."), lambda text: _in_reference(text, near))
     return made
 
 

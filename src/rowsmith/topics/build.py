@@ -16,13 +16,15 @@ from typing import Any
 import orjson
 
 from rowsmith.engine.events import CallFailed, CellFinished, CellStarted, Event, RowAccepted, RowRejected, RunStarted
-from rowsmith.engine.fingerprint import Fingerprint, refuse
+from rowsmith.engine.fingerprint import Fingerprint, fingerprint, must_go_on, refuse
 from rowsmith.engine.ledger import CellStatus, Ledger, RunPaths
+from rowsmith.engine.ledger.reading import reading
 from rowsmith.engine.ledger.records import Kind
 from rowsmith.engine.models import Models
 from rowsmith.engine.options import Options
-from rowsmith.engine.report import Report
+from rowsmith.engine.report import Report, Spend
 from rowsmith.engine.run import Run
+from rowsmith.engine.statistics import spent_in
 from rowsmith.errors import ProviderError, RunError
 from rowsmith.llm.sharing import Choice
 from rowsmith.topics.config import TopicsConfig
@@ -62,12 +64,14 @@ class Past:
         finished: the last start came to its end.
         short: cells whose rounds are used up.
         rows: the rows that are committed, in the plan's order.
+        spend: all that was ever spent on them, by (model, role).
     """
 
     fingerprint: Fingerprint | None = None
     finished: bool = False
     short: int = 0
     rows: Sequence[Row] = ()
+    spend: Mapping[tuple[str, str], Spend] = field(default_factory=dict)
 
     @classmethod
     def of(cls, paths: RunPaths) -> Past:
@@ -82,7 +86,25 @@ class Past:
             noted = ledger.meta.get("fingerprint")
             fingerprint = Fingerprint.from_json(noted) if noted else None
             short = ledger.store.count(CellStatus.SHORT)
-            return cls(fingerprint, ledger.was_finished, short, _rows(paths.rows, ledger.store.pieces(Kind.ROWS)))
+            rows = _rows(paths.rows, ledger.store.pieces(Kind.ROWS))
+            return cls(fingerprint, ledger.was_finished, short, rows, spent_in(ledger.store))
+
+    @classmethod
+    def seen(cls, paths: RunPaths) -> Past:
+        """Read it without writing, whoever has the output open. Rows are there only if its last start has ended.
+
+        Raises:
+            LedgerError: the ledger is damaged, foreign or newer.
+        """
+        if not paths.ledger.exists():
+            return cls()
+        with reading(paths.ledger) as store:
+            meta = store.meta()
+            fingerprint = Fingerprint.from_json(meta["fingerprint"]) if meta.get("fingerprint") else None
+            finished = meta.get("state") == "finished"
+            ended = finished or meta.get("state") == "stopped"
+            rows = _rows(paths.rows, store.pieces(Kind.ROWS)) if ended else []
+            return cls(fingerprint, finished, store.count(CellStatus.SHORT), rows, spent_in(store))
 
 
 def _rows(path: Path, pieces: Any) -> list[Row]:
@@ -159,6 +181,22 @@ class TreeBuild:
         self._root = topic_of([config.topic_prompt])
         self._failed: ProviderError | None = None
         self.built = Built()
+
+    def must_fit(self) -> None:
+        """Refuse what cannot be carried out on this output, before anything is asked or written.
+
+        Raises:
+            ConfigError: a cost is to be kept, and the model's price is not known.
+            ConfigChangedError: the output has topics of another configuration, or of another model.
+            LedgerError: the ledger is damaged, foreign or newer.
+        """
+        past = Past() if self._options.fresh else Past.seen(self._paths)
+        self._must_grow(past)
+        models = Models([self._llm])
+        recipe = Subtopics(self._config, Known(self._root, {}), 1, self._config.max_rounds)
+        plan = Run(recipe, models, self._paths.rows, self._options).plan
+        answered = {model for model, _ in past.spend}
+        must_go_on(str(self._paths.rows), past.fingerprint, fingerprint(recipe, models, plan), answered)
 
     async def carry_out(self) -> None:
         """Build, or go on.

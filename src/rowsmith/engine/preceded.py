@@ -1,0 +1,104 @@
+"""A run before its plan is known, because other runs make first what the plan is made of."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rowsmith.engine.events import RunFinished
+from rowsmith.engine.ledger import Ledger, RunPaths
+from rowsmith.engine.ledger.reading import reading
+from rowsmith.engine.report import Report
+from rowsmith.engine.run import Run
+from rowsmith.engine.sampling import Trial
+from rowsmith.engine.shielded import to_the_end
+
+
+class Precursor(NamedTuple):
+    """A run that makes what another's plan is made of.
+
+    Attributes:
+        output: its rows file.
+        rows: how many rows it is to have in the end.
+    """
+
+    output: Path
+    rows: int
+
+
+class Preceded(Run):
+    """A run whose own plan has only places for what is made first.
+
+    Its folder and ledger are there from the beginning, so that it can be looked at and gone on with; but the ledger
+    has no fingerprint, because nothing was made of the configuration yet. Carried out as it is, it does nothing and
+    says why.
+    """
+
+    async def hold(self, precursors: Iterable[Precursor], work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do the work that comes first, with the run's ledger open, as that of a run which is going on.
+
+        Args:
+            precursors: the runs that the work consists of.
+            work: theirs.
+
+        Raises:
+            RunError: the output cannot be used; or whatever the work raises.
+        """
+        noted = [{"output": _beside(self._paths.rows, one.output), "rows": one.rows} for one in precursors]
+        with Ledger(self._paths, fresh=self._options.fresh) as ledger:
+            ledger.adopt(None, (), state="running", ahead=json.dumps(noted), **self._facts())
+            try:
+                await work()
+            finally:
+                await to_the_end(self._leave(ledger))
+
+    def refrain(self, why: str) -> None:
+        """Nothing is to be done: what the plan would be made of is not there.
+
+        Args:
+            why: for the report, in one line.
+        """
+        self.stop(why)
+        self.report.ended, self.report.why, self.report.expected = "stopped", why, self.plan.total_rows
+
+    async def execute(self) -> Report:
+        """Nothing but the report of it."""
+        self._emit(RunFinished(self.report))
+        return self.report
+
+    async def try_out(self, numbers: Iterable[int]) -> list[Trial]:
+        """Nothing."""
+        del numbers
+        return []
+
+
+def is_begun(output: str | Path) -> bool:
+    """Whether anything was made of the configuration of a run, or tried to be.
+
+    Raises:
+        LedgerError: the ledger is damaged, foreign or newer.
+    """
+    paths = RunPaths.of(output)
+    if not paths.ledger.exists():
+        return False
+    with reading(paths.ledger) as store:
+        return "fingerprint" in store.meta()
+
+
+def precursors_in(meta: Mapping[str, Any], output: Path) -> list[Precursor]:
+    """The runs that a ledger has noted as those that come first.
+
+    Args:
+        meta: of the ledger.
+        output: the rows file beside it.
+    """
+    noted = json.loads(meta.get("ahead", "[]"))
+    return [Precursor(Path(os.path.normpath(output.parent / one["output"])), one["rows"]) for one in noted]
+
+
+def _beside(output: Path, other: Path) -> str:
+    """A path from the folder of the rows, so that it holds where both are moved."""
+    return os.path.relpath(other.absolute(), output.absolute().parent)

@@ -1,0 +1,82 @@
+"""The recipe of a generator's dataset: a generator's own, over topics that are there or have a place."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Any, ClassVar
+
+from rowsmith.engine.wording import count
+from rowsmith.errors import ConfigError
+from rowsmith.generator.dataset_config import GeneratorDatasetConfig
+from rowsmith.generator.recipe import Generated
+from rowsmith.generator.schedule import counts_of, portioned
+from rowsmith.generator.topics_block import topics_of
+from rowsmith.topics.foreseen import Places
+from rowsmith.topics.topic import Topic
+
+TOPICS = "topics"
+"""The role of the model that writes topics."""
+_MANY = 200_000
+"""Topics."""
+
+__all__ = ["TOPICS", "GeneratorDatasetConfig", "GeneratorRecipe"]
+
+
+class GeneratorRecipe(Generated):
+    """Examples about the topics of a configuration.
+
+    Args:
+        config: what is wanted.
+        topics: those that were built; where they are not given, and not built yet, each has a place.
+
+    Raises:
+        ConfigError: a setting is of no use, or there are no topics.
+    """
+
+    roles: ClassVar[tuple[str, ...]] = ("writer", TOPICS)
+    growing_fields: ClassVar[frozenset[str]] = frozenset({"num_steps", "topics"})
+
+    def __init__(self, config: GeneratorDatasetConfig, topics: Sequence[Topic] | None = None) -> None:
+        self.config = config
+        self.made = config.adjusted()
+        settings = self.made.config
+        known = topics if topics is not None else topics_of(config.topics)
+        if known is not None and not known:
+            raise ConfigError("there are no topics to make examples of")
+        self.topics = known
+        steps, size = settings.default_num_examples, settings.default_batch_size
+        if known is None:
+            assert config.block is not None  # otherwise topics are given
+            places = Places(config.block)
+            # Of very many topics only those are looked at that are taken in turn.
+            strategy = config.sampling_strategy if len(places) <= _MANY else "sequential"
+            counts = counts_of(places, steps, strategy, settings.seed)
+        else:
+            counts = counts_of(known, steps, config.sampling_strategy, settings.seed)
+        wording = self.made._wording(sys_msg=config.sys_msg)
+        super().__init__(settings, self.made._kind, wording, portioned(counts, size), size)
+
+    @classmethod
+    def arguments_of_roles(cls) -> dict[str, str]:
+        """Role → the argument of `generate` that names its model."""
+        return {role: f"{role}_llm" for role in cls.roles}
+
+    @property
+    def needed_roles(self) -> tuple[str, ...]:
+        """The topics' model is asked where topics are built."""
+        return self.roles if self.config.block is not None else self.roles[:1]
+
+    @property
+    def skipped(self) -> Counter[str]:
+        """Nothing: there is no source."""
+        return Counter()
+
+    def describe(self) -> Mapping[str, Any]:
+        block = self.config.block
+        described = {**super().describe(), "sampling_strategy": self.config.sampling_strategy}
+        if self.topics is not None:
+            digest = blake2b(repr([topic.path for topic in self.topics]).encode(), digest_size=4).hexdigest()
+            described["topics"] = f"{count(len(self.topics), 'topic')} ({digest})"
+        return described if block is None else {**described, **block.describe()}
