@@ -64,7 +64,8 @@ class GeneratorDataset(GeneratedDataset[GeneratorDatasetConfig]):
         if block is None:
             return None
         model = self._topic_model(block, llms, how)
-        if self._holds(model) and (model.recall().whole or is_begun(self.config.output_file)):
+        lasting = block.incomplete == "go_on" and is_begun(self.config.output_file)
+        if self._holds(model) and (model.recall().whole or lasting):
             self._recipe = GeneratorRecipe(self.config, list(model))
             return None
         return await foreseen(model.to_build, model.llm, model.outputs[0], self._options(how.get("options"), how))
@@ -232,7 +233,7 @@ def _why_not(block: TopicsBlock, model: TopicModel) -> str:
         return ""
     return (
         f"{lacking:,} of {count(planned, 'topic')} lack, and no rows are made about a part of them. Another start "
-        f"makes failed calls again; a higher topics.max_rounds than {block.max_rounds} asks again for what was refused; "
+        f"makes failed calls again; topics.max_rounds above {block.max_rounds} asks again for what was refused; "
         "topics.incomplete=go_on makes rows about the topics that there are"
     )
 

@@ -187,6 +187,9 @@ def _values(tree: Fields, file: str) -> dict[str, Any]:
             raise ConfigError(f"{place}: there is no {key!r} in a file; write {_COMMAND_LINE[key]}")
         if key not in known:
             raise ConfigError(f"{place}: there is no field {key!r}. {did_you_mean(key, known)}")
+    for other, name in config.other_names.items():
+        if other in tree.fields and name in tree.fields:
+            raise ConfigError(f"{tree.places[other]}: {other} and {name} are the same; give one of them")
     own = {config.other_names.get(key, key): part for key, part in tree.fields.items() if key not in _RUN_KEYS}
     values = {key: plain(part) for key, part in tree.fields.items() if key in _RUN_KEYS}
     return {**values, **fitted_fields(Fields(own, tree.place, tree.places), config)}

@@ -68,19 +68,19 @@ def _in_reference(text: str, change: Callable[[str], str]) -> str:
     return f"{change(where)}:{name}" if colon and where.endswith(".py") else text
 
 
-def _change(tree: Tree, parts: list[str], change: Callable[[str], str]) -> None:
-    """Change a path in a tree, if it is there."""
+def _change(tree: Tree, parts: list[str], change: Callable[[str], str]) -> Tree:
+    """A tree with a path in it changed, if it is there."""
+    if not parts:
+        if not isinstance(tree, Scalar) or tree.value is None or not tree.text:
+            return tree
+        path = change(tree.text)
+        return Scalar(path, path, tree.place)
     first, *rest = parts
     if isinstance(tree, Items) and first == "*":
-        for part in tree.items:
-            _change(part, rest, change)
+        tree.items = [_change(part, rest, change) for part in tree.items]
     elif isinstance(tree, Fields) and first in tree.fields:
-        value = tree.fields[first]
-        if rest:
-            _change(value, rest, change)
-        elif isinstance(value, Scalar) and value.value is not None and value.text:
-            path = change(value.text)
-            tree.fields[first] = Scalar(path, path, value.place)
+        tree.fields[first] = _change(tree.fields[first], rest, change)
+    return tree
 
 
 def _changed(value: Any, parts: list[str], change: Callable[[str], str]) -> Any:

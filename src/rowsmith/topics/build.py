@@ -195,8 +195,10 @@ class TreeBuild:
         models = Models([self._llm])
         recipe = Subtopics(self._config, Known(self._root, {}), 1, self._config.max_rounds)
         plan = Run(recipe, models, self._paths.rows, self._options).plan
-        answered = {model for model, _ in past.spend}
-        must_go_on(str(self._paths.rows), past.fingerprint, fingerprint(recipe, models, plan), answered)
+        answered, before, now = {model for model, _ in past.spend}, past.fingerprint, fingerprint(recipe, models, plan)
+        must_go_on(str(self._paths.rows), before, now, answered)
+        if before is not None and answered and before.foremost != now.foremost:
+            raise refuse(str(self._paths.rows), ("llms",), before.grows, now.grows)
 
     async def carry_out(self) -> None:
         """Build, or go on.
