@@ -170,12 +170,12 @@ class GeneratorDataset(GeneratedDataset[GeneratorDatasetConfig]):
     def _options(self, options: Options | None, named: Mapping[str, Any]) -> Options:
         """The configuration's own settings, but what is given by name wins."""
         settings, own = self._recipe.made.config, self.config
-        made = options or Options(max_concurrency=settings.max_concurrency, policy=self._recipe.made._policy())
+        made = options or Options(max_concurrency=settings.max_concurrency, policy=self._recipe.policy)
         given = {name: getattr(settings, name) for name in own.model_fields_set & {"max_concurrency", *_LIMITS}}
         if own.optimize_for is not None:
             given["max_concurrency"] = settings.max_concurrency
         if own.model_fields_set & {"retry", "max_retries", "optimize_for"}:
-            given["policy"] = self._recipe.made._policy()
+            given["policy"] = self._recipe.policy
         return options_of(made.but(**given), named)
 
     # -- before a run -------------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ class GeneratorRecipe(Generated):
     def __init__(self, config: GeneratorDatasetConfig, topics: Sequence[Topic] | None = None) -> None:
         self.config = config
         self.made = config.adjusted()
+        self.policy = self.made._policy()
         settings = self.made.config
         known = topics if topics is not None else topics_of(config.topics)
         if known is not None and not known:

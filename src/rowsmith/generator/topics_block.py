@@ -93,18 +93,18 @@ class TopicsBlock(GraphConfig):
 
 
 def _form(given: Any) -> str:
-    """Which form of telling topics is meant: a mapping is a block if it has one of a block's keys."""
+    """The name of the type that is meant: a mapping is a block if it has one of a block's keys."""
     if isinstance(given, TopicsBlock):
-        return "block"
+        return "TopicsBlock"
     if isinstance(given, Mapping):
-        return "block" if TopicsBlock.model_fields.keys() & given.keys() else "outline"
+        return "TopicsBlock" if TopicsBlock.model_fields.keys() & given.keys() else "dict"
     return "list"
 
 
 Outline = dict[str, list[str | dict[str, Any]] | dict[str, Any] | None]
 Listed = list[str | list[str] | dict[str, Any]]
 Topics = Annotated[
-    Annotated[TopicsBlock, Tag("block")] | Annotated[Outline, Tag("outline")] | Annotated[Listed, Tag("list")],
+    Annotated[TopicsBlock, Tag("TopicsBlock")] | Annotated[Outline, Tag("dict")] | Annotated[Listed, Tag("list")],
     Discriminator(_form),
 ]
 """A block; an outline of mappings and lists; or a list of names, of paths, or of such mappings."""
