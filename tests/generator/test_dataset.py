@@ -189,6 +189,31 @@ def test_a_graph_is_built_with_its_links(tmp_path: Path) -> None:
     assert again.report.calls == 0
 
 
+@pytest.mark.parametrize("strategy", ["sequential", "random", "balanced"])
+@pytest.mark.parametrize("topics", [BLOCK, ["a", "b", "c"]], ids=["built", "given"])
+async def test_more_examples_keep_those_that_are_there(
+    tmp_path: Path, services: Services, strategy: Any, topics: Any
+) -> None:
+    server = services()
+    llm, kept, calls = "openai/writer", set[str](), 0
+    for steps in (7, 20, 20, 31):
+        made = dataset(tmp_path, topics=topics, sampling_strategy=strategy, num_steps=steps, batch_size=3)
+        await made.generate_async(llm)
+        ids = {row["id"] for row in made}
+        assert len(ids) == len({row["question"] for row in made}) == steps
+        assert kept <= ids
+        about = Counter(tuple(row["topic_path"]) for row in made)
+        assert strategy == "random" or max(about.values()) - min(about.values()) <= 1 or len(about) < 9
+        assert made.report is not None
+        assert (made.report.calls == 0) == (ids == kept)
+        kept, calls = ids, calls + made.report.calls
+    assert server.count == calls + (4 if topics is BLOCK else 0)  # what was answered is not asked again
+    assert (await made.estimate_async(llm)).cells == len(made._recipe._portions)
+    fewer = dataset(tmp_path, topics=topics, sampling_strategy=strategy, num_steps=25, batch_size=3)
+    with pytest.raises(ConfigChangedError, match="num_steps: was 31, is 25"):
+        await fewer.generate_async(llm)
+
+
 def test_given_topics_may_be_added_to(tmp_path: Path) -> None:
     few = {"topics": ["a", "b", "c", "d"], "num_steps": 4, "batch_size": 2}
     first = dataset(tmp_path, **few).generate("offline").to_list()

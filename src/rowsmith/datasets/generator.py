@@ -15,7 +15,7 @@ from rowsmith.engine.events import Event
 from rowsmith.engine.left import left
 from rowsmith.engine.models import Models, full_name
 from rowsmith.engine.options import Options
-from rowsmith.engine.preceded import Preceded, Precursor, is_begun
+from rowsmith.engine.preceded import Preceded, Precursor, fingerprint_of, is_begun
 from rowsmith.engine.run import Run
 from rowsmith.engine.wording import count
 from rowsmith.errors import ConfigChangedError, ConfigError, RowsmithError, RunError
@@ -28,6 +28,7 @@ from rowsmith.topics.config import planned_topics
 from rowsmith.topics.events import TopicEvent
 from rowsmith.topics.foreseen import foreseen
 from rowsmith.topics.model import TopicModel
+from rowsmith.topics.topic import Topic
 
 _LIMITS = ("max_cost", "max_requests", "max_tokens")
 
@@ -66,7 +67,7 @@ class GeneratorDataset(GeneratedDataset[GeneratorDatasetConfig]):
         model = self._topic_model(block, llms, how)
         lasting = block.incomplete == "go_on" and is_begun(self.config.output_file)
         if self._holds(model) and (model.recall().whole or lasting):
-            self._recipe = GeneratorRecipe(self.config, list(model))
+            self._recipe = self._over(list(model))
             return None
         return await foreseen(model.to_build, model.llm, model.outputs[0], self._options(how.get("options"), how))
 
@@ -88,9 +89,10 @@ class GeneratorDataset(GeneratedDataset[GeneratorDatasetConfig]):
             RunError: the topics that the rows are about are gone.
         """
         block = self.config.block
-        if block is None:
-            return await super()._prepared(llms, how)
         options = self._options(how.get("options"), how)
+        if block is None:
+            self._recipe = self._over(self._recipe.topics or (), fresh=options.fresh)
+            return await super()._prepared(llms, how)
         model, own = self._topic_model(block, llms, how), _options_of_topics(block, options)
         held = self._run_as(Preceded, llms, **how)
         model.must_fit(own)
@@ -101,7 +103,7 @@ class GeneratorDataset(GeneratedDataset[GeneratorDatasetConfig]):
             if why := _why_not(block, model):
                 held.refrain(why)
                 return held
-        self._recipe = GeneratorRecipe(self.config, list(model))
+        self._recipe = self._over(list(model))
         rest = left(options, model.outputs)
         limits = {name: getattr(rest, name) for name in _LIMITS}
         run = self._run(llms, **{**without_fresh(how), **limits})
@@ -134,6 +136,17 @@ class GeneratorDataset(GeneratedDataset[GeneratorDatasetConfig]):
         arguments = {name: how[name] for name in how.keys() & {"spread", "roles"}}  # type: ignore[literal-required]
         arguments |= {name: llm for name, llm in how.items() if name.endswith("_llm")}
         return block.model(self._models(llms, **arguments).roles[TOPICS], self.config.output_file)
+
+    def _over(self, topics: Sequence[Topic], *, fresh: bool = False) -> GeneratorRecipe:
+        """The recipe over topics, with the cells that the output has where more examples are wanted now."""
+        made = GeneratorRecipe(self.config, topics)
+        before = None if fresh else fingerprint_of(self.config.output_file)
+        now = made.describe()
+        if before is None or before.grows.get("topics") != now["topics"]:
+            return made
+        earlier, last = before.grows.get("grown_from", []), before.grows["num_steps"]
+        grown_from = [*earlier, last] if last < now["num_steps"] else earlier
+        return GeneratorRecipe(self.config, topics, grown_from)
 
     def _must_have_topics(self, model: TopicModel) -> None:
         if not len(model):

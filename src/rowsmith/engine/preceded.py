@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rowsmith.engine.events import RunFinished
+from rowsmith.engine.fingerprint import Fingerprint
 from rowsmith.engine.ledger import Ledger, RunPaths
 from rowsmith.engine.ledger.reading import reading
 from rowsmith.engine.report import Report
@@ -81,11 +82,21 @@ def is_begun(output: str | Path) -> bool:
     Raises:
         LedgerError: the ledger is damaged, foreign or newer.
     """
+    return fingerprint_of(output) is not None
+
+
+def fingerprint_of(output: str | Path) -> Fingerprint | None:
+    """The fingerprint of the last start of a run; None if nothing was made of its configuration.
+
+    Raises:
+        LedgerError: the ledger is damaged, foreign or newer.
+    """
     paths = RunPaths.of(output)
     if not paths.ledger.exists():
-        return False
+        return None
     with reading(paths.ledger) as store:
-        return "fingerprint" in store.meta()
+        noted = store.meta().get("fingerprint")
+    return Fingerprint.from_json(noted) if noted else None
 
 
 def precursors_in(meta: Mapping[str, Any], output: Path) -> list[Precursor]:
