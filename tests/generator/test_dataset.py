@@ -19,6 +19,7 @@ from rowsmith import (
     Tree,
 )
 from rowsmith.datasets.loading import Job, Overrides, load_job
+from rowsmith.datasets.origin import origin_of
 from rowsmith.engine.events import CallMade
 from rowsmith.engine.options import Options
 from rowsmith.generator.retries import ChosenRetries
@@ -96,6 +97,18 @@ def test_what_both_phases_came_to_is_told(tmp_path: Path) -> None:
     assert {model for model, _ in ahead.spend} == {"offline/offline-a"}
     assert {model for model, _ in made.report.spend} == {"offline"}
     assert sum(isinstance(event, CallMade) for event in told) == 4 + made.report.calls
+
+
+def test_a_card_tells_who_wrote_the_topics_and_who_the_rows(tmp_path: Path) -> None:
+    made = job(tmp_path, "topics.topic_system_prompt=You know plants.")
+    made.dataset.generate("offline", topics_llm="offline/offline-a", source=made.how["source"])
+    origin = origin_of(tmp_path / "plants.jsonl")
+    assert origin is not None
+    assert next((use.model, use.role, use.calls) for use in origin.models) == ("offline/offline-a", "topics", 4)
+    assert [use.role for use in origin.models] == ["topics", "writer"]
+    assert origin.configuration is not None
+    assert "topic_system_prompt: You know plants." in origin.configuration
+    assert str(tmp_path) not in origin.configuration
 
 
 def test_every_setting_of_a_generator_is_one_of_the_dataset() -> None:

@@ -125,7 +125,7 @@ class GeneratorDataset(GeneratedDataset[GeneratorDatasetConfig]):
 
         planned = planned_topics(model.to_build.degree, model.to_build.depth)
         try:
-            await held.hold([Precursor(output, planned)], build)
+            await held.hold([Precursor(output, planned, TOPICS)], build)
         finally:
             why = model.report.why if model.report is not None else ""
             held.refrain(why or "the topics were not built to the end")

@@ -21,6 +21,7 @@ from rowsmith.datasets.loading import KINDS, kind_of
 from rowsmith.datasets.yaml_paths import beside
 from rowsmith.engine.ledger import RunPaths
 from rowsmith.engine.ledger.reading import reading
+from rowsmith.engine.preceded import precursors_in
 from rowsmith.engine.report import Spend
 from rowsmith.engine.statistics import spent_in
 from rowsmith.errors import ConfigError
@@ -57,12 +58,26 @@ def origin_of(output: str | Path) -> Origin | None:
     return Origin(
         kind=kind,
         expected=meta.get("expected"),
-        models=[_use(model, role, part) for (model, role), part in sorted(spend.items())],
+        models=[
+            *_uses_before(meta, paths),
+            *(_use(model, role, part) for (model, role), part in sorted(spend.items())),
+        ],
         prompts=[] if config is None else _public(list(_prompts(config, kind, {role for _, role in spend}))),
         rejected=dict(_rejected(paths.rejected).most_common()),
         configuration=None if run is None else _yaml(run),
         settings=_public(settings),
     )
+
+
+def _uses_before(meta: Mapping[str, Any], paths: RunPaths) -> Iterator[Use]:
+    """The models of the runs that made first what this one is made of."""
+    for precursor in precursors_in(meta, paths.rows):
+        before = RunPaths.of(precursor.output)
+        if not before.ledger.exists():
+            continue
+        with reading(before.ledger) as store:
+            spend = spent_in(store)
+        yield from (_use(model, precursor.role, part) for (model, _), part in sorted(spend.items()))
 
 
 def _use(model: str, role: str, part: Spend) -> Use:

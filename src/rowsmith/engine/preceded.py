@@ -24,10 +24,12 @@ class Precursor(NamedTuple):
     Attributes:
         output: its rows file.
         rows: how many rows it is to have in the end.
+        role: what its model is used as.
     """
 
     output: Path
     rows: int
+    role: str
 
 
 class Preceded(Run):
@@ -48,7 +50,9 @@ class Preceded(Run):
         Raises:
             RunError: the output cannot be used; or whatever the work raises.
         """
-        noted = [{"output": _beside(self._paths.rows, one.output), "rows": one.rows} for one in precursors]
+        noted = [
+            {"output": _beside(self._paths.rows, one.output), "rows": one.rows, "role": one.role} for one in precursors
+        ]
         with Ledger(self._paths, fresh=self._options.fresh) as ledger:
             ledger.adopt(None, (), state="running", ahead=json.dumps(noted), **self._facts())
             try:
@@ -107,7 +111,8 @@ def precursors_in(meta: Mapping[str, Any], output: Path) -> list[Precursor]:
         output: the rows file beside it.
     """
     noted = json.loads(meta.get("ahead", "[]"))
-    return [Precursor(Path(os.path.normpath(output.parent / one["output"])), one["rows"]) for one in noted]
+    folder = output.parent
+    return [Precursor(Path(os.path.normpath(folder / one["output"])), one["rows"], one["role"]) for one in noted]
 
 
 def _beside(output: Path, other: Path) -> str:
