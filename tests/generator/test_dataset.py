@@ -376,6 +376,24 @@ async def test_the_rows_model_is_named_once(tmp_path: Path) -> None:
     assert {row["model_id"] for row in made} == {"offline-a"}
 
 
+def test_every_model_makes_all_rows_and_the_first_the_topics(tmp_path: Path) -> None:
+    llms = ["offline/offline-a", "offline/offline-b"]
+    made = dataset(tmp_path)
+    assert made.get_num_expected_rows(llms) == 18
+    made.generate(llms)
+    assert Counter(row["model_id"] for row in made) == {"offline-a": 9, "offline-b": 9}
+    assert made.report is not None
+    (ahead,) = made.report.ahead.values()
+    assert {model for model, _ in ahead.spend} == {"offline/offline-a"}
+    dealt = dataset(tmp_path, output_file=str(tmp_path / "dealt.jsonl")).generate(llms, spread=True)
+    assert len(dealt) == 9
+
+
+def test_where_no_row_is_made_there_is_no_batch_to_cancel(tmp_path: Path) -> None:
+    assert dataset(tmp_path).cancel_batches("offline").report is None
+    assert not list(tmp_path.iterdir())
+
+
 async def test_topics_are_asked_singly_where_rows_are_asked_in_batches(tmp_path: Path, services: Services) -> None:
     server = services()
     made = dataset(tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Unpack
+from typing import Any, ClassVar, Self, Unpack
 
 from rowsmith.datasets.base import GeneratedDataset, How, options_of, without_fresh
 from rowsmith.datasets.naming import Llm, Llms, listed
@@ -58,6 +58,12 @@ class GeneratorDataset(GeneratedDataset[GeneratorDatasetConfig]):
             walked=ahead.walked + whole.walked,
             ahead=ahead.ahead,
         )
+
+    async def cancel_batches_async(self, llms: Llms | None = None, **how: Unpack[How]) -> Self:
+        """As ever; before the first row there are none, and nothing is built for it."""
+        if self.config.block is not None and not is_begun(self.config.output_file):
+            return self
+        return await super().cancel_batches_async(llms, **how)
 
     async def _foreseen(self, llms: Llms | None, how: How) -> Estimate | None:
         """What building the topics will take; None if they are there, and are used from now on."""
