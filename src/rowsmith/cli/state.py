@@ -14,7 +14,7 @@ from rowsmith.engine.ledger.lock import holder_of
 from rowsmith.engine.ledger.reading import reading
 from rowsmith.engine.ledger.records import BatchRecord, Stage
 from rowsmith.engine.ledger.store import Store
-from rowsmith.engine.preceded import Precursor, precursors_in
+from rowsmith.engine.precursors import Precursor, precursors_in
 from rowsmith.engine.report import Lack, Spend
 from rowsmith.engine.statistics import lacks_of, spent_in
 from rowsmith.errors import ConfigError, did_you_mean

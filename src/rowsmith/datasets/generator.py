@@ -15,7 +15,8 @@ from rowsmith.engine.events import Event
 from rowsmith.engine.left import left
 from rowsmith.engine.models import Models, full_name
 from rowsmith.engine.options import Options
-from rowsmith.engine.preceded import Preceded, Precursor, fingerprint_of, is_begun
+from rowsmith.engine.preceded import Preceded, fingerprint_of, is_begun
+from rowsmith.engine.precursors import Precursor
 from rowsmith.engine.run import Run
 from rowsmith.engine.wording import count
 from rowsmith.errors import ConfigChangedError, ConfigError, RowsmithError, RunError

@@ -21,7 +21,7 @@ from rowsmith.datasets.loading import KINDS, kind_of
 from rowsmith.datasets.yaml_paths import beside
 from rowsmith.engine.ledger import RunPaths
 from rowsmith.engine.ledger.reading import reading
-from rowsmith.engine.preceded import precursors_in
+from rowsmith.engine.precursors import precursors_in
 from rowsmith.engine.report import Spend
 from rowsmith.engine.statistics import spent_in
 from rowsmith.errors import ConfigError

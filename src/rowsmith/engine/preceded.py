@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rowsmith.engine.events import RunFinished
 from rowsmith.engine.fingerprint import Fingerprint
 from rowsmith.engine.ledger import Ledger, RunPaths
 from rowsmith.engine.ledger.reading import reading
+from rowsmith.engine.precursors import Precursor
 from rowsmith.engine.report import Report
 from rowsmith.engine.run import Run
 from rowsmith.engine.sampling import Trial
 from rowsmith.engine.shielded import to_the_end
-
-
-class Precursor(NamedTuple):
-    """A run that makes what another's plan is made of.
-
-    Attributes:
-        output: its rows file.
-        rows: how many rows it is to have in the end.
-        role: what its model is used as.
-    """
-
-    output: Path
-    rows: int
-    role: str
 
 
 class Preceded(Run):
@@ -101,18 +88,6 @@ def fingerprint_of(output: str | Path) -> Fingerprint | None:
     with reading(paths.ledger) as store:
         noted = store.meta().get("fingerprint")
     return Fingerprint.from_json(noted) if noted else None
-
-
-def precursors_in(meta: Mapping[str, Any], output: Path) -> list[Precursor]:
-    """The runs that a ledger has noted as those that come first.
-
-    Args:
-        meta: of the ledger.
-        output: the rows file beside it.
-    """
-    noted = json.loads(meta.get("ahead", "[]"))
-    folder = output.parent
-    return [Precursor(Path(os.path.normpath(folder / one["output"])), one["rows"], one["role"]) for one in noted]
 
 
 def _beside(output: Path, other: Path) -> str:
