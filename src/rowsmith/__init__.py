@@ -79,6 +79,8 @@ if TYPE_CHECKING:
     from rowsmith.recipes.task_axes import Axis
     from rowsmith.recipes.token_labels import TokenLabelsDatasetConfig
     from rowsmith.recipes.ultrachat import UltrachatDatasetConfig
+    from rowsmith.tools.mcp_server import MCPServer
+    from rowsmith.tools.tool import Tool
     from rowsmith.topics.graph import Graph
     from rowsmith.topics.model import TopicModel
     from rowsmith.topics.tree import Tree
@@ -113,6 +115,7 @@ __all__ = [
     "LedgerError",
     "LiteLLMProvider",
     "LlamaCppProvider",
+    "MCPServer",
     "MCQDataset",
     "MCQDatasetConfig",
     "MalformedReplyError",
@@ -156,6 +159,7 @@ __all__ = [
     "TemplateError",
     "TokenLabelsDataset",
     "TokenLabelsDatasetConfig",
+    "Tool",
     "TopicModel",
     "Tree",
     "UltrachatDataset",
@@ -185,6 +189,7 @@ _HOMES = {
     "LabelsDatasetConfig": "recipes.labels",
     "LiteLLMProvider": "llm.providers.litellm",
     "LlamaCppProvider": "llm.providers.llamacpp",
+    "MCPServer": "tools.mcp_server",
     "MCQDataset": "datasets.mcq",
     "MCQDatasetConfig": "recipes.mcq",
     "Message": "llm.values",
@@ -212,6 +217,7 @@ _HOMES = {
     "TaskDataset": "datasets.task",
     "TokenLabelsDataset": "datasets.token_labels",
     "TokenLabelsDatasetConfig": "recipes.token_labels",
+    "Tool": "tools.tool",
     "TopicModel": "topics.model",
     "Tree": "topics.tree",
     "UltrachatDataset": "datasets.ultrachat",

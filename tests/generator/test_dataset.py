@@ -294,6 +294,29 @@ def test_structured_rows_from_yaml(tmp_path: Path) -> None:
     assert all(row["front"] and row["back"] for row in made)
 
 
+def test_conversations_that_call_tools_from_yaml(tmp_path: Path) -> None:
+    more = """conversation_type: tool_calling
+tool_model: {model: offline/offline-b}
+tools:
+  - type: function
+    function:
+      name: weather
+      description: The weather of a city
+      parameters: {type: object, properties: {city: {type: string}}, required: [city]}
+"""
+    found = job(tmp_path, text=YAML + more)
+    made = found.dataset.generate("offline")
+    assert len(made) == 18
+    assert all(row["tools"] for row in made)
+    assert made.report is not None
+    assert {model for model, role in made.report.spend if role != "writer"} == {"offline/offline-b"}
+    file = tmp_path / "plants.yaml"
+    file.write_text(YAML + more.replace("{model: offline/offline-b}", "{model: openai/x, api_key: sk-planted-here}"))
+    kept = load_job(file)
+    assert list(kept.withheld) == ["tool_model.api_key"]
+    assert "sk-planted-here" not in str(kept.how["source"])
+
+
 async def test_a_service_that_fails_half_of_the_time_costs_no_topic_and_no_row(
     tmp_path: Path, services: Services
 ) -> None:

@@ -20,9 +20,10 @@ from rowsmith.engine.precursors import Precursor
 from rowsmith.engine.run import Run
 from rowsmith.engine.wording import count
 from rowsmith.errors import ConfigChangedError, ConfigError, RowsmithError, RunError
-from rowsmith.generator.checks import settings_issues
+from rowsmith.generator.checks import must_not_be_batched, settings_issues
 from rowsmith.generator.dataset_recipe import TOPICS, GeneratorDatasetConfig, GeneratorRecipe
 from rowsmith.generator.models import with_settings
+from rowsmith.generator.tool_use import roles_of
 from rowsmith.generator.topics_block import TopicsBlock
 from rowsmith.llm.sharing import first
 from rowsmith.topics.config import planned_topics
@@ -185,7 +186,8 @@ class GeneratorDataset(GeneratedDataset[GeneratorDatasetConfig]):
         return made or None, named
 
     def _of_rows(self, models: Models) -> Models:
-        return Models(models.llms)
+        made = self._recipe.made
+        return Models(models.llms, roles_of(made.config, made._toolbox))
 
     def _options(self, options: Options | None, named: Mapping[str, Any]) -> Options:
         """The configuration's own settings, but what is given by name wins."""
@@ -196,7 +198,9 @@ class GeneratorDataset(GeneratedDataset[GeneratorDatasetConfig]):
             given["max_concurrency"] = settings.max_concurrency
         if own.model_fields_set & {"retry", "max_retries", "optimize_for"}:
             given["policy"] = self._recipe.policy
-        return options_of(made.but(**given), named)
+        found = options_of(made.but(**given), named)
+        must_not_be_batched(settings, found)
+        return found
 
     # -- before a run -------------------------------------------------------------------------------------------------
 

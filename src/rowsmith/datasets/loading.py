@@ -257,7 +257,9 @@ def _place_in(tree: Items, part: str, key: str) -> int:
 def _name_no_models(fields: dict[str, Any], file: str) -> None:
     """Take the models of roles out of the configuration's own fields."""
     for name, keys in kind_of(fields["dataset"], file)[0].models_in.items():
-        if isinstance(block := fields.get(name), dict):
+        if not keys:
+            fields.pop(name, None)
+        elif isinstance(block := fields.get(name), dict):
             fields[name] = {key: value for key, value in block.items() if key not in keys}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from random import Random
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
@@ -28,6 +28,14 @@ N = TypeVar("N")
 Made = Row | Rejection
 Check = Callable[[N], str | None]
 Refused = tuple[str, str, dict[str, Any]]
+
+
+class Question(NamedTuple):
+    """Something to ask: as whom, what, and what the answer must fit."""
+
+    role: str
+    prompt: Prompt
+    output: Expected[Any]
 
 
 class Context:
@@ -346,6 +354,25 @@ class Draft(Generic[D]):
         self.calls.append(key)
         self._answered[role] = provider
         return answer
+
+    async def ask_at_once(self, questions: Sequence[Question]) -> list[Any]:
+        """Ask several things about this entry at the same time: the answers, in the order of the questions.
+
+        Raises:
+            AnswerError, ProviderError: as `ask`, of the first that failed; the others are asked to their end.
+        """
+        asking = [Draft(self.entry, self._context, self._ordinal(), [], {}) for _ in questions]
+        found = await asyncio.gather(
+            *(draft.ask(*question) for draft, question in zip(asking, questions, strict=True)), return_exceptions=True
+        )
+        for draft in asking:
+            self.calls += draft.calls
+            self.refused += draft.refused
+            self._answered |= draft._answered
+        failed = [one for one in found if isinstance(one, BaseException)]
+        if failed:
+            raise next((one for one in failed if not isinstance(one, AnswerError)), failed[0])
+        return found
 
     def model(self, role: str) -> str:
         """The id of the model that answered last about this entry in a role; before any has, of the one to be asked."""

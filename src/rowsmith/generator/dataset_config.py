@@ -17,7 +17,7 @@ from rowsmith.generator.schedule import SamplingStrategy
 from rowsmith.generator.topics_block import Topics, TopicsBlock, told, topics_beside
 from rowsmith.prompts.template import Template
 from rowsmith.recipes.base import KindConfig
-from rowsmith.recipes.references import load
+from rowsmith.references import load
 
 ContentFilter = Annotated[Callable[..., Any] | str, WithJsonSchema({"type": "string"})]
 _PRESETS: Mapping[str, Callable[[Adjustable], object]] = {
@@ -73,7 +73,10 @@ class GeneratorDatasetConfig(GeneratorConfig, KindConfig):
         "batch_size": "default_batch_size",
         "system_prompt": "generation_system_prompt",
     }
-    models_in: ClassVar[Mapping[str, Collection[str]]] = {"topics": ("llm", "model_name", "provider")}
+    models_in: ClassVar[Mapping[str, Collection[str]]] = {
+        "topics": ("llm", "model_name", "provider"),
+        "tool_model": (),
+    }
 
     @field_validator("topics", mode="before")
     @classmethod

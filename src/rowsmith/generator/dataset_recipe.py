@@ -61,8 +61,13 @@ class GeneratorRecipe(Generated):
             more = {topic: count for topic, count in more.items() if count}
             portions += portioned(more, settings.default_batch_size, first=turn * _APART)
             before = counts
+        kind = self.made._kind
+        if kind is None:
+            raise ConfigError(
+                "tools of an MCP server are known when it runs: give them to a DataSetGenerator, in Python"
+            )
         wording = self.made._wording(sys_msg=config.sys_msg)
-        super().__init__(settings, self.made._kind, wording, Portions(portions), settings.default_batch_size)
+        super().__init__(settings, kind, wording, Portions(portions), settings.default_batch_size)
 
     def _counts(self, steps: int) -> Mapping[Topic, int]:
         """How many examples each topic has of so many; of more, none has fewer."""

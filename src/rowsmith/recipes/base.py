@@ -45,7 +45,7 @@ class KindConfig(Config):
     other_names: ClassVar[Mapping[str, str]] = {}
     """Further names under which fields may be given → the field."""
     models_in: ClassVar[Mapping[str, Collection[str]]] = {}
-    """Fields that may name models of roles → the names by which they do."""
+    """Fields that may name models of roles → the names by which they do; none where the field itself is a model."""
 
     @model_validator(mode="before")
     @classmethod

@@ -275,9 +275,9 @@ class Store:
         """Have the blocks of a file follow one another in plan order, as its sorted copy has them."""
         self.connection.execute(
             "UPDATE blocks SET offset = placed.at FROM (SELECT cell, sum(length) OVER "
-            "(ORDER BY cell ROWS UNBOUNDED PRECEDING) - length AS at FROM blocks WHERE kind = ?1) AS placed "
-            "WHERE blocks.kind = ?1 AND blocks.cell = placed.cell",
-            (int(kind),),
+            "(ORDER BY cell ROWS UNBOUNDED PRECEDING) - length AS at FROM blocks WHERE kind = :kind) AS placed "
+            "WHERE blocks.kind = :kind AND blocks.cell = placed.cell",
+            {"kind": int(kind)},
         )
 
     def lacking(self) -> Iterator[CellRecord]:
