@@ -77,6 +77,7 @@ class Estimate:
             nothing is known.
         walked: cells that were worked through for this.
         sampled: cells among them that were really asked for.
+        ahead: what is made before the rows, in words; its calls are among the parts.
     """
 
     rows: int
@@ -85,6 +86,7 @@ class Estimate:
     seconds: float | None
     walked: int
     sampled: int
+    ahead: str = ""
 
     @property
     def calls(self) -> int:
