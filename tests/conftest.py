@@ -16,6 +16,7 @@ from hypothesis import settings
 import network_guard
 
 if TYPE_CHECKING:
+    from engine.child import Nursery
     from rowsmith.testing import ScriptedServer
 
 PRIVATE = re.compile(
@@ -44,6 +45,16 @@ def guarded_start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("guard")
     shutil.copy(network_guard.__file__, folder / "sitecustomize.py")
     return folder
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    """Processes that start quickly and may be killed."""
+    from engine.child import Nursery
+
+    made = Nursery()
+    yield made
+    made.close()
 
 
 @pytest.fixture(autouse=True)

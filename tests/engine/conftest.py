@@ -1,22 +1,13 @@
-"""What the engine's tests get: processes that start quickly and may be killed, and a run that has ended."""
+"""What the engine's tests get: a run that has ended."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .child import Nursery
 from .remains import again
-
-
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    made = Nursery()
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

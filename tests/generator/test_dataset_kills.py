@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,13 +36,6 @@ class Journaled(OfflineProvider):
         completion = await OfflineProvider.complete(self, body, transport)
         self.journal.add("answered", key)
         return completion
-
-
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    made = Nursery()
-    yield made
-    made.close()
 
 
 def carry_out(job: Job) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,6 @@ from rowsmith import DataSetGenerator, OfflineProvider
 
 TOPICS = [["Physics", branch, f"{branch} {number}"] for branch in ("Waves", "Heat", "Light") for number in range(7)]
 ROWS, BATCH = 240, 4
-
-
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    made = Nursery()
-    yield made
-    made.close()
 
 
 def carry_out(job: Job) -> None:

@@ -8,7 +8,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -181,13 +181,6 @@ def test_batches_of_a_service_and_calls_that_are_carried_out_do_not_go_together(
 ROWS = 60
 WINDOW = 2.0
 """Seconds before a kill in which a result may have come and not been committed: 0.05, and more on a busy machine."""
-
-
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    made = Nursery()
-    yield made
-    made.close()
 
 
 def carry_out(job: Job) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -178,13 +177,6 @@ class JournaledVectors(Vectors):
         completion = await super().complete(body, transport)
         self.journal.add("answered", key_of(body))
         return completion
-
-
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    made = Nursery()
-    yield made
-    made.close()
 
 
 def carry_out(job: Job) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,6 @@ from .harness import crowded, must_be_exact, tree
 WINDOW = 0.3
 """Seconds for which an answer may be uncommitted, and what a busy machine may add to it."""
 DEGREE, DEPTH = 4, 3
-
-
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    made = Nursery()
-    yield made
-    made.close()
 
 
 def carry_out(job: Job) -> None:
