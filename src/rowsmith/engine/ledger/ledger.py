@@ -19,7 +19,7 @@ from rowsmith.engine.ledger.output import delete_run, must_be_new, refuse_strang
 from rowsmith.engine.ledger.paths import RunPaths
 from rowsmith.engine.ledger.records import BlockRecord, CallRecord, CellRecord, CellStatus, Kind
 from rowsmith.engine.ledger.store import Store, connect, connect_again, damaged, explained, transaction
-from rowsmith.engine.ledger.writer import BACKLOG, Writer
+from rowsmith.engine.ledger.writer import Writer
 from rowsmith.engine.plan import Plan
 from rowsmith.llm.values import Finish
 
@@ -172,7 +172,7 @@ class Ledger:
     @property
     def crowded(self) -> bool:
         """So much waits to be committed that producers should wait with `flushed`."""
-        return self._writer.backlog > BACKLOG
+        return self._writer.crowded
 
     @property
     def full(self) -> bool:
@@ -196,7 +196,7 @@ class Ledger:
         self._writer.check()
 
     def finish_cell(
-        self, cell: CellRecord, blocks: Iterable[BlockRecord], denied: Iterable[int] = (), *, replace: bool
+        self, cell: CellRecord, blocks: Sequence[BlockRecord], denied: Iterable[int] = (), *, replace: bool
     ) -> None:
         """Record a cell's end.
 

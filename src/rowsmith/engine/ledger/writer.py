@@ -13,7 +13,7 @@ import errno
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,8 +27,10 @@ DELAY = 0.02
 """Seconds that a record waits for company. With the commit itself it stays under the 50 ms that are promised."""
 GROUP = 2000
 """Records that are committed without waiting for more."""
-BACKLOG = 8000
-"""Records not yet committed above which producers wait: what bounds the memory when the disk is slow."""
+BACKLOG = 4 << 20
+"""Bytes of records not yet committed above which producers wait: what bounds the memory when the disk is slow."""
+_RECORD = 512
+"""Bytes of a record besides its texts, about."""
 
 
 Step = Callable[[sqlite3.Connection], None]
@@ -47,8 +49,10 @@ class Group:
     denied: list[tuple[int, int]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     meta: dict[str, Any] = field(default_factory=dict)
+    count: int = 0
+    """Records put in."""
     size: int = 0
-    """Records put in, kept by hand: it is asked for with each of them."""
+    """Bytes that they take, about."""
     since: float = 0.0
     """When the first was put in."""
 
@@ -77,13 +81,10 @@ class Writer:
         self._closing = False
         self.failure: Exception | None = None
         self.full = False
+        self.crowded = False
+        """So much waits to be committed that producers should wait."""
         self._thread = threading.Thread(target=self._run, name="rowsmith-ledger", daemon=True)
         self._thread.start()
-
-    @property
-    def backlog(self) -> int:
-        """Records put in and not yet committed."""
-        return self._group.size + self._writing
 
     def put_call(self, call: CallRecord, begun: CellRecord | None) -> None:
         """An answered call; with a cell's first, that the cell is begun."""
@@ -92,10 +93,10 @@ class Writer:
             if begun is not None:
                 self._group.cells[begun.cell] = begun
             self._group.calls.append(call)
-            self._rouse()
+            self._rouse(len(call.text))
 
     def put_cell(
-        self, cell: CellRecord, blocks: Iterable[BlockRecord], denied: Iterable[int], *, replace: bool
+        self, cell: CellRecord, blocks: Sequence[BlockRecord], denied: Iterable[int], *, replace: bool
     ) -> None:
         """A cell's end with its blocks and the marks it was refused, in one group.
 
@@ -111,7 +112,7 @@ class Writer:
             group.denied.extend([(mark, number) for mark in denied])
             group.cells[number] = cell
             group.reopened.pop(number, None)
-            self._rouse()
+            self._rouse(sum([len(block.data) for block in blocks]))
 
     def put_reopened(self, cell: int) -> None:
         """A finished cell is to be worked on again."""
@@ -125,7 +126,7 @@ class Writer:
             if call is not None:
                 self._group.calls.append(call)
             self._group.steps.append(step)
-            self._rouse()
+            self._rouse(0 if call is None else len(call.text))
 
     def put_meta(self, **values: Any) -> None:
         with self._lock:
@@ -159,14 +160,17 @@ class Writer:
         self._wake.set()
         self._thread.join()
 
-    def _rouse(self) -> None:
-        """Count a record and wake the thread for the first of a group; under the lock."""
+    def _rouse(self, size: int = 0) -> None:
+        """Count a record with so many bytes of texts, and wake the thread for the first of a group; under the lock."""
         group = self._group
-        group.size += 1
-        if group.size == 1:
+        group.count += 1
+        group.size += _RECORD + size
+        if group.size + self._writing > BACKLOG:
+            self.crowded = True
+        if group.count == 1:
             group.since = time.monotonic()
             self._wake.set()
-        elif group.size == GROUP:
+        elif group.count == GROUP:
             self._hurry.set()
 
     def _run(self) -> None:
@@ -181,9 +185,11 @@ class Writer:
                 self._wake.clear()
                 self._hurry.clear()
                 ending = self._closing
-            if group.size:
+            if group.count:
                 self._commit_or_fail(group)
-            self._writing = 0
+            with self._lock:
+                self._writing = 0
+                self.crowded = self._group.size > BACKLOG
             for loop, done in waiters:
                 if not loop.is_closed():
                     loop.call_soon_threadsafe(_settle, done)
