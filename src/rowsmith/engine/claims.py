@@ -196,6 +196,9 @@ def packed(marks: Sequence[bytes]) -> bytes:
 
     That is their exact parts; or a one, their exact parts, and their signatures. The length tells which.
     """
+    whole = b"".join(marks)
+    if len(whole) == EXACT * len(marks):
+        return whole
     exact = b"".join([mark[:EXACT] for mark in marks])
     signatures = b"".join([mark[EXACT:] for mark in marks])
     return b"\1" + exact + signatures if signatures else exact

@@ -97,9 +97,7 @@ class Run:
         self._paths = RunPaths.of(output)
         self._options = options or Options()
         self._statistics = Statistics()
-        self._listeners: tuple[Listener, ...] = (self._statistics, *journal_of_run(), *listeners)
-        self._followed = bool(listeners)
-        self._hearers = self._statistics.unheard if len(self._listeners) == 1 else {}
+        self._listeners: tuple[Listener, ...] = (*journal_of_run(), *listeners)
         self._price = price or Prices(self._options.clock.date)
         limits = Limits.of(self._options)
         self._budget = Budget(limits, models, self._price, self.stop) if limits else None
@@ -293,6 +291,7 @@ class Run:
             max_rounds=self._recipe.max_rounds,
             reopen=crew.reopen,
             tray=tray,
+            followed=bool(self._listeners),
         )
         if self._recipe.unique:
             work.claims = Claims(Seen(plan.total_rows), work.displaced, self._near())
@@ -355,7 +354,7 @@ class Run:
             values=self._recipe.growing_values,
             earlier=earlier_values(ledger),
             hand_in=hand_in,
-            followed=self._followed,
+            followed=bool(self._listeners),
         )
 
     # -- after the last call ----------------------------------------------------------------------------------------
@@ -398,5 +397,8 @@ class Run:
             self._emit(event)
 
     def _emit(self, event: Event) -> None:
-        for listener in self._hearers.get(type(event), self._listeners):
+        count = self._statistics.by_type.get(type(event))
+        if count is not None:
+            count(event)
+        for listener in self._listeners:
             listener(event)

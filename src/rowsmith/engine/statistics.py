@@ -6,41 +6,27 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from rowsmith.engine.events import (
-    CallMade,
-    CellFinished,
-    CellStarted,
-    Event,
-    Listener,
-    Retry,
-    RowAccepted,
-    RowRejected,
-)
+from rowsmith.engine.events import CallMade, Retry, RowRejected
 from rowsmith.engine.ledger import Ledger
 from rowsmith.engine.ledger.records import CellRecord
 from rowsmith.engine.report import Lack, Report, Spend
 
 
 class Statistics:
-    """A listener that counts."""
+    """Counts what happens in a run.
+
+    Attributes:
+        report: what has happened so far.
+        by_type: what to call with the events of a type; those of all others mean nothing here.
+    """
 
     def __init__(self) -> None:
         self.report = Report()
-        self._by_type: dict[type[Any], Callable[[Any], None]] = {
+        self.by_type: Mapping[type[Any], Callable[[Any], None]] = {
             CallMade: self._call,
             RowRejected: self._rejected,
             Retry: self._retry,
         }
-
-    @property
-    def unheard(self) -> Mapping[type[Any], tuple[Listener, ...]]:
-        """Who is told of the events of every cell and row that mean nothing here: nobody."""
-        return dict.fromkeys((CellStarted, CellFinished, RowAccepted), ())
-
-    def __call__(self, event: Event) -> None:
-        count = self._by_type.get(type(event))
-        if count is not None:
-            count(event)
 
     def _call(self, event: CallMade) -> None:
         if event.replayed:
