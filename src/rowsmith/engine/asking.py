@@ -294,7 +294,7 @@ class Asker:
             record = self._record(cell, ordinal, key, role, provider, completion, seconds)
             self._ledger.add_call(record, file.begun)
             file.begun = None
-            self._tell(cell, record, completion, replayed=False)
+            self._emit(_made(cell, record, completion, replayed=False))
             if self._ledger.crowded:
                 await self._ledger.flushed()
             return Answered(completion, key, provider)
@@ -334,7 +334,7 @@ class Asker:
             found = self._found(known, provider, prompt, shape, seed)
             if found is not None:
                 completion = found.completion
-                self._tell(cell, found, completion, replayed=True)
+                self._emit(_made(cell, found, completion, replayed=True))
                 yield Answered(completion, found.key, provider)
 
     def _refuses_all(self, provider: Provider) -> bool:
@@ -385,7 +385,7 @@ class Asker:
             key,
             role,
             self._names[id(provider)],
-            completion.finish,
+            str(completion.finish),
             completion.text,
             usage.input_tokens,
             usage.output_tokens,
@@ -398,10 +398,10 @@ class Asker:
             self._clock.date(),
         )
 
-    def _tell(self, cell: Cell, record: CallRecord, completion: Completion, *, replayed: bool) -> None:
-        usage, cost, seconds = completion.usage, record.cost, record.seconds
-        made = CallMade(cell, record.role, record.model, usage, cost, seconds, replayed, record.ordinal, completion)
-        self._emit(made)
+
+def _made(cell: Cell, record: CallRecord, completion: Completion, *, replayed: bool) -> CallMade:
+    usage, cost, seconds = completion.usage, record.cost, record.seconds
+    return CallMade(cell, record.role, record.model, usage, cost, seconds, replayed, record.ordinal, completion)
 
 
 def _counts(answered: Answered, turns: Sequence[Turn]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from rowsmith.engine.again import corrected, differ_note, with_note
-from rowsmith.engine.asking import Answering, CallFile, Prompt
+from rowsmith.engine.asking import Answered, Answering, CallFile, Prompt
 from rowsmith.engine.keys import call_seed, row_id, shown
 from rowsmith.engine.models import full_name
 from rowsmith.engine.plan import Cell
@@ -18,7 +18,7 @@ from rowsmith.engine.sieve import Sieve
 from rowsmith.errors import AnswerError
 from rowsmith.llm.provider import Provider
 from rowsmith.llm.structured.feedback import ask_again
-from rowsmith.llm.structured.outcome import Outcome, Reading
+from rowsmith.llm.structured.outcome import ListReading, Outcome, Reading
 from rowsmith.llm.structured.output import Expected, ListOutput
 from rowsmith.quality.gates import Rejection, Row
 
@@ -28,6 +28,7 @@ N = TypeVar("N")
 Made = Row | Rejection
 Check = Callable[[N], str | None]
 Refused = tuple[str, str, dict[str, Any]]
+_MADE = (dict, Rejection)
 
 
 class Context:
@@ -149,47 +150,40 @@ class Context:
         count: int,
     ) -> int:
         """As `collect`, for so many rows more than there are; how many have come."""
-        before = len(self._sieve.lines)
+        sieve = self._sieve
+        before = len(sieve.lines)
         largest = count
         for _ in range(1 + self._max_rounds):
-            missing = count - len(self._sieve.lines) + before
-            if missing <= 0:
+            wanted = min(count - len(sieve.lines) + before, largest)
+            if wanted <= 0:
                 break
-            if await self._round(role, prompt, output, make, min(missing, largest)):
-                largest = max(1, min(missing, largest) // 2)
-        return len(self._sieve.lines) - before
+            asked, ordinal = prompt(wanted), self._next()
+            if sieve.texts or sieve.refused:
+                asked = asked._replace(messages=with_note(asked.messages, differ_note(sieve.texts, sieve.refused)))
+            answered = await self._asker.ask(self.cell, ordinal, role, asked, output, self._file)
+            reading = output.read(answered.completion)
+            drafts = self._drafts(role, ordinal, answered, reading, wanted)
+            made = [make(draft) for draft in drafts]
+            if made and not isinstance(made[0], _MADE):
+                made = await self._all([one for one in made if isinstance(one, Awaitable)])
+            self._take(drafts, made, answered.completion.text)
+            if reading.outcome is Outcome.CUT_OFF:
+                largest = max(1, wanted // 2)
+        return len(sieve.lines) - before
 
-    async def _round(
-        self,
-        role: str,
-        prompt: Callable[[int], Prompt],
-        output: ListOutput[M],
-        make: Callable[[Draft[M]], Made | Awaitable[Made]],
-        count: int,
-    ) -> bool:
-        """Ask once for `count` entries and take what is good; says whether the answer was cut off."""
-        asked = prompt(count)
-        sieve = self._sieve
-        if sieve.texts or sieve.refused:
-            asked = asked._replace(messages=with_note(asked.messages, differ_note(sieve.texts, sieve.refused)))
-        ordinal = self._next()
-        answered = await self._asker.ask(self.cell, ordinal, role, asked, output, self._file)
-        reading = output.read(answered.completion)
-        key = shown(answered.key)
+    def _drafts(
+        self, role: str, ordinal: str, answered: Answered, reading: ListReading[M], most: int
+    ) -> list[Draft[M]]:
+        """What an answer has to become rows of, at most so many; what it has that cannot be used is refused."""
+        key, provider = shown(answered.key), answered.provider
         for bad in reading.bad:
-            sieve.refuse("answer", bad.error, bad.raw, {"call": key, "raw": bad.raw})
+            self._sieve.refuse("answer", bad.error, bad.raw, {"call": key, "raw": bad.raw})
         if reading.outcome is not Outcome.OK:
-            sieve.refuse(reading.outcome, reading.detail, "", {"call": key, "raw": answered.completion.text})
-        self._answered[role] = answered.provider
-        drafts = [
-            Draft(entry, self, f"{ordinal}.{place}", [key], {role: answered.provider})
-            for place, entry in enumerate(reading.entries[:count])
-        ]
-        made = [make(draft) for draft in drafts]
-        if made and not isinstance(made[0], dict | Rejection):
-            made = await self._all([one for one in made if isinstance(one, Awaitable)])
-        self._take(drafts, made, ordinal, answered.completion.text)
-        return reading.outcome is Outcome.CUT_OFF
+            origin = {"call": key, "raw": answered.completion.text}
+            self._sieve.refuse(reading.outcome, reading.detail, "", origin)
+        self._answered[role] = provider
+        entries = reading.entries[:most]
+        return [Draft(entry, self, ordinal, place, [key], {role: provider}) for place, entry in enumerate(entries)]
 
     async def compose(self, make: Callable[[Draft[None]], Awaitable[Made]]) -> None:
         """Make rows that do not begin with a list of entries, until the cell has them or the rounds are used up.
@@ -208,20 +202,18 @@ class Context:
                 if missing <= 0:
                     break
                 ordinal = self._next()
-                drafts = [Draft(None, self, f"{ordinal}.{place}", [], {}) for place in range(missing)]
-                self._take(drafts, await self._all([make(draft) for draft in drafts]), ordinal, "")
+                drafts = [Draft(None, self, ordinal, place, [], {}) for place in range(missing)]
+                self._take(drafts, await self._all([make(draft) for draft in drafts]), "")
 
-    def _take(
-        self, drafts: Sequence[Draft[Any]], made: Sequence[Made | Awaitable[Made]], ordinal: str, raw: str
-    ) -> None:
+    def _take(self, drafts: Sequence[Draft[Any]], made: Sequence[Made | Awaitable[Made]], raw: str) -> None:
         """Let what was made of drafts through the gates."""
         sieve = self._sieve
-        for place, (draft, one) in enumerate(zip(drafts, made, strict=True)):
+        for draft, one in zip(drafts, made, strict=True):
             if draft.refused:
                 for outcome, detail, origin in draft.refused:
                     sieve.refuse(outcome, detail, "", origin, tell=False)
             if isinstance(one, dict):
-                self._offer(one, ordinal, place, draft)
+                self._offer(one, draft)
             elif isinstance(one, Rejection):
                 calls = {"call": draft.calls[0], "raw": raw} if draft.calls else {}
                 sieve.refuse(one.gate, one.reason, _first_text(draft.entry), calls)
@@ -239,9 +231,9 @@ class Context:
                 made.append(result)
         return made
 
-    def _offer(self, fields: Row, ordinal: str, place: int, draft: Draft[Any]) -> None:
+    def _offer(self, fields: Row, draft: Draft[Any]) -> None:
         metadata = {**fields.get("metadata", {}), "cell": self._name, "calls": draft.calls}
-        row = {"id": row_id(self.cell.key, ordinal, place), **fields, "metadata": metadata}
+        row = {"id": row_id(self.cell.key, draft.ordinal, draft.place), **fields, "metadata": metadata}
         # Only now it is known who made it: the model that was to be asked, or one that stood in for it.
         if "provider" in metadata and (origin := draft.origin) is not None:
             metadata["provider"] = origin.name
@@ -313,21 +305,24 @@ class Draft(Generic[D]):
 
     Attributes:
         entry: the entry.
+        ordinal: of the call that it was in the answer to.
+        place: its place there.
         calls: the keys of the calls it is made of so far, as rows show them.
         refused: answers about it that were refused, in order.
     """
 
-    __slots__ = ("_answered", "_context", "_next", "_prefix", "calls", "entry", "refused")
+    __slots__ = ("_answered", "_context", "_next", "calls", "entry", "ordinal", "place", "refused")
 
     def __init__(
-        self, entry: D, context: Context, prefix: str, calls: list[str], answered: dict[str, Provider]
+        self, entry: D, context: Context, ordinal: str, place: int, calls: list[str], answered: dict[str, Provider]
     ) -> None:
         self.entry = entry
+        self.ordinal = ordinal
+        self.place = place
         self.calls = calls
         self.refused: list[Refused] = []
         self._answered = answered
         self._context = context
-        self._prefix = prefix
         self._next = 0
 
     @property
@@ -338,7 +333,7 @@ class Draft(Generic[D]):
     @property
     def random(self) -> Random:
         """A generator seeded by the run's seed, the cell and the entry's place in it; each access starts it anew."""
-        return self._context.random_for(self._prefix)
+        return self._context.random_for(f"{self.ordinal}.{self.place}")
 
     async def ask(self, role: str, prompt: Prompt, output: Expected[N], check: Check[N] | None = None) -> N:
         """Ask for something more about this entry; as `Context.ask`, with the call added to the row's provenance."""
@@ -353,7 +348,7 @@ class Draft(Generic[D]):
         return self._context.model(role) if provider is None else provider.model_id
 
     def _ordinal(self) -> str:
-        ordinal = f"{self._prefix}.{self._next}"
+        ordinal = f"{self.ordinal}.{self.place}.{self._next}"
         self._next += 1
         return ordinal
 

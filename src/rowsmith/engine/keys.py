@@ -15,11 +15,7 @@ def call_key(endpoint: str, body: bytes) -> bytes:
     The body is the very bytes that go out, which the provider writes with its keys in a fixed order; they hold the
     messages, the schema, the parameters and the model. Headers, and so keys of services, are no part of it.
     """
-    digest = hashlib.sha256(b"rowsmith call 1\n")
-    digest.update(endpoint.encode())
-    digest.update(b"\n")
-    digest.update(body)
-    return digest.digest()
+    return hashlib.sha256(b"rowsmith call 1\n%b\n%b" % (endpoint.encode(), body)).digest()
 
 
 def shown(key: bytes) -> str:

@@ -97,9 +97,11 @@ class Plan:
         self._stratum = prod(len(axis) for axis in self.axes if axis.stratum) if sample is None else 1
         self._per_place = self._place_of(rows.per)
         self._passes, self._rest, self._tail = self._targets()
+        self._length = self._passes * self._pass + self._tail
+        self._named = [(axis.name, axis.values) for axis in self.axes]
 
     def __len__(self) -> int:
-        return self._passes * self._pass + self._tail
+        return self._length
 
     @property
     def total_rows(self) -> int:
@@ -112,8 +114,8 @@ class Plan:
         Raises:
             IndexError: outside 0 to len - 1.
         """
-        if not 0 <= index < len(self):
-            raise IndexError(f"cell {index} is outside 0 to {len(self) - 1}")
+        if not 0 <= index < self._length:
+            raise IndexError(f"cell {index} is outside 0 to {self._length - 1}")
         turn, at = divmod(index, self._pass)
         if turn < self._passes:
             prompt, hand = divmod(at, self._hands)
@@ -122,7 +124,7 @@ class Plan:
         else:
             places, hand, prompt, want = self._tail_cell(at)
         dealt = self._place_in_dealing(turn, prompt, places) if self._deals else (0, 0, 1)
-        values = {axis.name: axis.values[place] for axis, place in zip(self.axes, places, strict=True)}
+        values = {name: values[place] for (name, values), place in zip(self._named, places, strict=True)}
         return Cell(index, self._key(turn, places, hand), values, want, hand, dealt)
 
     def shard(self, number: int, of: int) -> range:

@@ -192,8 +192,10 @@ class Ledger:
         Raises:
             StorageError, LedgerError: rows made of it cannot be recorded.
         """
-        self._writer.put_call(call, begun)
-        self._writer.check()
+        writer = self._writer
+        writer.put_call(call, begun)
+        if writer.failure is not None:
+            raise writer.failure
 
     def finish_cell(
         self, cell: CellRecord, blocks: Sequence[BlockRecord], denied: Iterable[int] = (), *, replace: bool
@@ -206,8 +208,10 @@ class Ledger:
             denied: the marks of rows that it was refused because an earlier cell has them.
             replace: all this comes instead of what the cell had.
         """
-        self._writer.check()
-        self._writer.put_cell(cell, blocks, denied, replace=replace)
+        writer = self._writer
+        if writer.failure is not None:
+            raise writer.failure
+        writer.put_cell(cell, blocks, denied, replace=replace)
 
     def reopen(self, cell: int) -> None:
         """Record that a finished cell is to be worked on again."""

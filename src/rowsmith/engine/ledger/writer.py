@@ -13,9 +13,11 @@ import errno
 import sqlite3
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,8 @@ BACKLOG = 4 << 20
 _RECORD = 512
 """Bytes of a record besides its texts, about."""
 
+
+_TOKENS = [CallRecord._fields.index(f"{kind}_tokens") for kind in ("input", "output", "cached", "reasoning")]
 
 Step = Callable[[sqlite3.Connection], None]
 """A change of the ledger's tables that is no record of its own; made in the order in which steps are put in, last."""
@@ -108,11 +112,16 @@ class Writer:
                 group.dropped.append(number)
                 group.blocks = [block for block in group.blocks if block.cell != number]
                 group.denied = [one for one in group.denied if one[1] != number]
-            group.blocks.extend(blocks)
-            group.denied.extend([(mark, number) for mark in denied])
+            size = 0
+            for block in blocks:
+                group.blocks.append(block)
+                size += len(block.data)
+            for mark in denied:
+                group.denied.append((mark, number))
             group.cells[number] = cell
-            group.reopened.pop(number, None)
-            self._rouse(sum([len(block.data) for block in blocks]))
+            if group.reopened:
+                group.reopened.pop(number, None)
+            self._rouse(size)
 
     def put_reopened(self, cell: int) -> None:
         """A finished cell is to be worked on again."""
@@ -306,17 +315,18 @@ def _settle(done: asyncio.Future[None]) -> None:
 
 def _spend(calls: list[CallRecord]) -> list[tuple[Any, ...]]:
     """The calls summed per day, model and role."""
-    sums: dict[tuple[int, str, str], list[Any]] = {}
+    alike: defaultdict[tuple[int, str, str], list[CallRecord]] = defaultdict(list)
     for call in calls:
-        entry = sums.setdefault((int(call.at // 86_400), call.model, call.role), [0, 0, 0, 0, 0, 0.0, 0])
-        entry[0] += 1
-        entry[1] += call.input_tokens
-        entry[2] += call.output_tokens
-        entry[3] += call.cached_tokens
-        entry[4] += call.reasoning_tokens
-        entry[5] += call.cost or 0.0
-        entry[6] += call.cost is None
+        alike[int(call.at // 86_400), call.model, call.role].append(call)
     return [
-        (time.strftime("%Y-%m-%d", time.gmtime(day * 86_400)), model, role, *entry)
-        for (day, model, role), entry in sums.items()
+        (
+            time.strftime("%Y-%m-%d", time.gmtime(day * 86_400)),
+            model,
+            role,
+            len(group),
+            *[sum(map(itemgetter(place), group)) for place in _TOKENS],
+            sum([call.cost or 0.0 for call in group]),
+            sum([call.cost is None for call in group]),
+        )
+        for (day, model, role), group in alike.items()
     ]
