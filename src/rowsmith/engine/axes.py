@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import prod
-from typing import Any, Protocol, overload, runtime_checkable
+from typing import Any, Protocol, TypeVar, overload, runtime_checkable
 
 import orjson
 from pydantic import BaseModel
@@ -17,7 +17,9 @@ from rowsmith.engine.numberline import Permutation, balanced, coordinates
 from rowsmith.errors import ConfigError
 
 _REMEMBERED = 4096
-"""Identities kept per axis: enough for every short axis, bounded for a source of a million documents."""
+"""What is kept per axis or plan: enough for every short one, bounded for a source of a million documents."""
+
+T = TypeVar("T")
 
 
 @runtime_checkable
@@ -48,14 +50,20 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a value of an axis must be JSON-ready, got {type(value).__name__}")
 
 
-class _Identities(dict[int, bytes]):
-    """Identities by position, each found when it is first asked for; bounded."""
+class Remembering(dict[int, T]):
+    """What is found by a number, each when it is first asked for; the first few thousand are kept.
 
-    def __init__(self, find: Callable[[int], bytes]) -> None:
+    Args:
+        find: finds it; the same for the same number.
+    """
+
+    __slots__ = ("_find",)
+
+    def __init__(self, find: Callable[[int], T]) -> None:
         super().__init__()
         self._find = find
 
-    def __missing__(self, position: int) -> bytes:
+    def __missing__(self, position: int) -> T:
         found = self._find(position)
         if len(self) < _REMEMBERED:
             self[position] = found
@@ -82,7 +90,7 @@ class Axis:
         self._digest = b""
         # Asked once: an isinstance check of a protocol takes ten microseconds.
         find = values.fingerprint if isinstance(values, Fingerprinted) else self._identity_at
-        self.identity: Callable[[int], bytes] = _Identities(find).__getitem__
+        self.identity: Callable[[int], bytes] = Remembering(find).__getitem__
         """The identity of the value at a position."""
         self._must_differ()
 

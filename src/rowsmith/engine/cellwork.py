@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 import orjson
@@ -164,13 +165,14 @@ class CellWork:
             return
         attempt = under_way[number] = Attempt()
         try:
-            history = await self._taken_up(cell) if known else _new(cell)
+            history = await self._taken_up(cell) if known else _new(cell.want)
+            attempt.again = False  # what changed hands before this is in the history
             while True:
-                attempt = under_way[number] = Attempt()
                 sieve = await self._attempt(cell, history, attempt)
                 if not attempt.again:
                     break
                 history = await self._once_more(cell, history, sieve)
+                attempt = under_way[number] = Attempt()
             released = self._settle(cell, history, sieve, attempt)
         finally:
             del under_way[number]
@@ -196,7 +198,7 @@ class CellWork:
         Raises:
             ProviderError, Stopped: as `carry_out`.
         """
-        return await self._attempt(cell, await self._history(cell) if known else _new(cell), Attempt())
+        return await self._attempt(cell, await self._history(cell) if known else _new(cell.want), Attempt())
 
     async def _taken_up(self, cell: Cell) -> History:
         """The history of a cell that is worked on again; what it had is not counted any more."""
@@ -308,9 +310,10 @@ class CellWork:
             self._emit(CellFinished(cell, status.name.lower(), count))
 
 
-def _new(cell: Cell) -> History:
-    """The history of a cell of which the ledger has nothing."""
-    return History(False, (cell.want,), str(cell.want))
+@lru_cache(maxsize=64)
+def _new(want: int) -> History:
+    """The history of a cell of which the ledger has nothing; the same for all that want as much, and never changed."""
+    return History(False, (want,), str(want))
 
 
 def _most(reasons: Mapping[str, int]) -> dict[str, int]:

@@ -86,7 +86,8 @@ class Context:
 
     def provider(self, role: str) -> str:
         """The name of the provider that answered last in a role for this cell, as `model`."""
-        return self._by(role).name
+        provider = self._answered.get(role)
+        return (provider or self._asker.models.provider(role, self.cell, self._seed)).name
 
     def _by(self, role: str) -> Provider:
         return self._answered.get(role) or self._asker.models.provider(role, self.cell, self._seed)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
 
-from rowsmith.engine.axes import Axis
+from rowsmith.engine.axes import Axis, Remembering
 from rowsmith.engine.numberline import balanced, coordinates
 from rowsmith.errors import ConfigError, did_you_mean
 
@@ -99,6 +99,7 @@ class Plan:
         self._passes, self._rest, self._tail = self._targets()
         self._length = self._passes * self._pass + self._tail
         self._named = [(axis.name, axis.values) for axis in self.axes]
+        self._points = Remembering(lambda prompt: self._point(self._places(prompt)))
 
     def __len__(self) -> int:
         return self._length
@@ -119,13 +120,17 @@ class Plan:
         turn, at = divmod(index, self._pass)
         if turn < self._passes:
             prompt, hand = divmod(at, self._hands)
-            places, each = self._places(prompt), self.rows.each
+            point, each = self._points[prompt], self.rows.each
             want = self.rows.per_cell if each is None else each[prompt]
         else:
-            places, hand, prompt, want = self._tail_cell(at)
-        dealt = self._place_in_dealing(turn, prompt, places) if self._deals else (0, 0, 1)
+            tail, hand, prompt, want = self._tail_cell(at)
+            point = self._point(tail)
+        places, identity = point
         values = {name: values[place] for (name, values), place in zip(self._named, places, strict=True)}
-        return Cell(index, self._key(turn, places, hand), values, want, hand, dealt)
+        dealt = self._place_in_dealing(turn, prompt, places) if self._deals else (0, 0, 1)
+        source = b"%b%b%b" % (identity, self._models[hand], turn.to_bytes(4, "big"))
+        key = int.from_bytes(hashlib.blake2b(source, digest_size=8).digest(), "big") >> 1
+        return Cell(index, key, values, want, hand, dealt)
 
     def shard(self, number: int, of: int) -> range:
         """The indices of one of `of` near-equal, contiguous parts of the line."""
@@ -231,8 +236,6 @@ class Plan:
         ranks = balanced(prompt, self._sizes)
         return [spread[rank] for spread, rank in zip(self._spreads, ranks, strict=True)]
 
-    def _key(self, turn: int, places: Sequence[int], hand: int) -> int:
-        parts = [axis.identity(place) for axis, place in zip(self.axes, places, strict=True)]
-        parts.append(self._models[hand])
-        parts.append(turn.to_bytes(4, "big"))
-        return int.from_bytes(hashlib.blake2b(b"".join(parts), digest_size=8).digest(), "big") >> 1
+    def _point(self, places: Sequence[int]) -> tuple[Sequence[int], bytes]:
+        """A point of the axes: its places, and the identities of the values there, one after the other."""
+        return places, b"".join([axis.identity(place) for axis, place in zip(self.axes, places, strict=True)])

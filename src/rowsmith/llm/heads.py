@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Final, TypeVar, overload
 
 from rowsmith.errors import ConfigError
@@ -42,7 +43,7 @@ class Headers(Mapping[str, str]):
         return len(self._fields)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower().encode("latin-1", "replace") in self._fields
+        return isinstance(name, str) and _on_the_wire(name) in self._fields
 
     @overload
     def get(self, name: str, /) -> str | None: ...
@@ -50,11 +51,16 @@ class Headers(Mapping[str, str]):
     def get(self, name: str, /, default: str | T) -> str | T: ...
     def get(self, name: str, /, default: object = None) -> object:
         """As of any mapping, without an exception for each header that is not there."""
-        found = self._fields.get(name.lower().encode("latin-1", "replace"))
+        found = self._fields.get(_on_the_wire(name))
         return default if found is None else found.decode("latin-1")
 
     def __repr__(self) -> str:
         return repr(dict(self))
+
+
+@lru_cache(maxsize=256)
+def _on_the_wire(name: str) -> bytes:
+    return name.lower().encode("latin-1", "replace")
 
 
 def parse_head(head: bytes) -> tuple[int, int, dict[bytes, bytes]]:

@@ -173,15 +173,15 @@ class Limiter:
 
     # -- the way out: exactly one of these for each ticket ------------------------------------------------------------
 
-    def answered(self, ticket: int, seconds: float, completion: Completion) -> None:
-        """A request was answered, so many seconds after it was sent."""
+    def answered(self, ticket: int, seconds: float, completion: Completion, now: float) -> None:
+        """A request was answered now, so many seconds after it was sent."""
         allowance = self._allowance
         with self._lock:
-            round_over = allowance.answered(ticket, seconds, completion)
+            round_over = allowance.answered(ticket, seconds, completion, now)
             if allowance.waiting:
                 allowance.pump()
         if round_over:
-            asyncio.get_running_loop().call_soon(self._measure_lag, self._clock.now())
+            asyncio.get_running_loop().call_soon(self._measure_lag, now)
 
     def refused(self, ticket: int, retry_after: float | None, policy: RetryPolicy) -> tuple[float, float]:
         """The service said that it was too much.

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from rowsmith.llm.written import to_bytes
+
 Speaker = Literal["system", "user", "assistant"]
 
 
@@ -52,6 +54,16 @@ class OutputSchema:
 
     name: str
     json: Mapping[str, Any]
+    _written: bytes | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def written(self) -> bytes:
+        """The schema as JSON. Written once: every request of a run has it."""
+        written = self._written
+        if written is None:
+            written = to_bytes(dict(self.json))
+            object.__setattr__(self, "_written", written)
+        return written
 
 
 @dataclass(frozen=True, slots=True)

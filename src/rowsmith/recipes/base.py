@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
@@ -168,7 +168,7 @@ class BaseRecipe(Generic[C]):
         """The kind's own placeholders for a cell."""
         raise NotImplementedError
 
-    async def make(self, cell: Cell, context: Context) -> None:
+    def make(self, cell: Cell, context: Context) -> Awaitable[object]:
         """Make the cell's rows."""
         raise NotImplementedError
 
@@ -238,7 +238,7 @@ class BaseRecipe(Generic[C]):
 
         def ask_for(count: int) -> Prompt:
             hints = {**values, "num_samples": count}
-            message = Message.user(template.render(hints))
+            message = Message("user", template.render(hints))
             return Prompt((Message.system(system), message) if system else (message,), hints)
 
         return ask_for
