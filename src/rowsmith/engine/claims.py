@@ -126,8 +126,9 @@ class Claims:
         self._seen.claim(number, cell)
         holding.numbers.add(number)
         holding.marks.append(number.to_bytes(EXACT, "big") + signature)
-        for loser in sorted(losers):
-            self._displace(loser)
+        if losers:
+            for loser in sorted(losers):
+                self._displace(loser)
         return None
 
     def _refused(

@@ -184,7 +184,9 @@ class Context:
             self._sieve.refuse(reading.outcome, reading.detail, "", origin)
         self._answered[role] = provider
         entries = reading.entries[:most]
-        return [Draft(entry, self, ordinal, place, [key], {role: provider}) for place, entry in enumerate(entries)]
+        return [
+            Draft(entry, self, ordinal, place, [key], {role: provider}, provider) for place, entry in enumerate(entries)
+        ]
 
     async def compose(self, make: Callable[[Draft[None]], Awaitable[Made]]) -> None:
         """Make rows that do not begin with a list of entries, until the cell has them or the rounds are used up.
@@ -234,10 +236,10 @@ class Context:
 
     def _offer(self, fields: Row, draft: Draft[Any]) -> None:
         metadata = {**fields.get("metadata", {}), "cell": self._name, "calls": draft.calls}
-        row = {"id": row_id(self.cell.key, draft.ordinal, draft.place), **fields, "metadata": metadata}
+        row = {"id": row_id(self._name, draft.ordinal, draft.place), **fields, "metadata": metadata}
         # Only now it is known who made it: the model that was to be asked, or one that stood in for it.
-        if "provider" in metadata and (origin := draft.origin) is not None:
-            metadata["provider"] = origin.name
+        if draft.origin is not None and "provider" in metadata:
+            metadata["provider"] = draft.origin.name
         self._sieve.offer(row, {"call": draft.calls[0]} if draft.calls else {})
 
     async def ask(self, role: str, prompt: Prompt, output: Expected[N], check: Check[N] | None = None) -> tuple[N, str]:
@@ -310,26 +312,30 @@ class Draft(Generic[D]):
         place: its place there.
         calls: the keys of the calls it is made of so far, as rows show them.
         refused: answers about it that were refused, in order.
+        origin: who answered first: wrote the entry, or began the row where there is none; None before anybody has.
     """
 
-    __slots__ = ("_answered", "_context", "_next", "calls", "entry", "ordinal", "place", "refused")
+    __slots__ = ("_answered", "_context", "_next", "calls", "entry", "ordinal", "origin", "place", "refused")
 
     def __init__(
-        self, entry: D, context: Context, ordinal: str, place: int, calls: list[str], answered: dict[str, Provider]
+        self,
+        entry: D,
+        context: Context,
+        ordinal: str,
+        place: int,
+        calls: list[str],
+        answered: dict[str, Provider],
+        origin: Provider | None = None,
     ) -> None:
         self.entry = entry
         self.ordinal = ordinal
         self.place = place
         self.calls = calls
         self.refused: list[Refused] = []
+        self.origin = origin
         self._answered = answered
         self._context = context
         self._next = 0
-
-    @property
-    def origin(self) -> Provider | None:
-        """Who answered first: wrote the entry, or began the row where there is none; None before anybody has."""
-        return next(iter(self._answered.values()), None)
 
     @property
     def random(self) -> Random:
@@ -341,6 +347,7 @@ class Draft(Generic[D]):
         answer, key, provider = await self._context.ask_for(self._ordinal, self.refused, role, prompt, output, check)
         self.calls.append(key)
         self._answered[role] = provider
+        self.origin = self.origin or provider
         return answer
 
     def model(self, role: str) -> str:

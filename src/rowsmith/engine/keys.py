@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from functools import lru_cache
 
 CALL_KEY = "sha256"
 """The algorithm of a call's key, the prefix under which rows and reports show it."""
@@ -15,7 +16,12 @@ def call_key(endpoint: str, body: bytes) -> bytes:
     The body is the very bytes that go out, which the provider writes with its keys in a fixed order; they hold the
     messages, the schema, the parameters and the model. Headers, and so keys of services, are no part of it.
     """
-    return hashlib.sha256(b"rowsmith call 1\n%b\n%b" % (endpoint.encode(), body)).digest()
+    return hashlib.sha256(_before_body(endpoint) + body).digest()
+
+
+@lru_cache(maxsize=256)
+def _before_body(endpoint: str) -> bytes:
+    return b"rowsmith call 1\n%b\n" % endpoint.encode()
 
 
 def shown(key: bytes) -> str:
@@ -23,9 +29,9 @@ def shown(key: bytes) -> str:
     return f"{CALL_KEY}:{key[:8].hex()}"
 
 
-def row_id(cell_key: int, ordinal: str, position: int) -> str:
-    """The id of a row, 20 hexadecimal digits, from its cell, the call it came from and its place in that answer."""
-    source = f"{cell_key:016x}/{ordinal}/{position}"
+def row_id(cell: str, ordinal: str, position: int) -> str:
+    """The id of a row, 20 hexadecimal digits, from its cell's name, the call it came from and its place there."""
+    source = f"{cell}/{ordinal}/{position}"
     return hashlib.blake2b(source.encode(), digest_size=10).hexdigest()
 
 

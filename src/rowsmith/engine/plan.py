@@ -98,7 +98,7 @@ class Plan:
         self._per_place = self._place_of(rows.per)
         self._passes, self._rest, self._tail = self._targets()
         self._length = self._passes * self._pass + self._tail
-        self._named = [(axis.name, axis.values) for axis in self.axes]
+        self._named = [(at, axis.name, axis.values) for at, axis in enumerate(self.axes)]
         self._points = Remembering(lambda prompt: self._point(self._places(prompt)))
 
     def __len__(self) -> int:
@@ -126,7 +126,7 @@ class Plan:
             tail, hand, prompt, want = self._tail_cell(at)
             point = self._point(tail)
         places, identity = point
-        values = {name: values[place] for (name, values), place in zip(self._named, places, strict=True)}
+        values = {name: values[places[at]] for at, name, values in self._named}
         dealt = self._place_in_dealing(turn, prompt, places) if self._deals else (0, 0, 1)
         source = b"%b%b%b" % (identity, self._models[hand], turn.to_bytes(4, "big"))
         key = int.from_bytes(hashlib.blake2b(source, digest_size=8).digest(), "big") >> 1

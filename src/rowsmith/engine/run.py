@@ -38,7 +38,7 @@ from rowsmith.engine.report import Report
 from rowsmith.engine.sampling import Shut, Trial, Trials
 from rowsmith.engine.shielded import to_the_end
 from rowsmith.engine.shift import Shift
-from rowsmith.engine.statistics import Statistics, lacks_of, spend_of
+from rowsmith.engine.statistics import Statistics, spend_of, sum_up
 from rowsmith.errors import ConfigError, ProviderError, QuotaError, RunError, StorageError
 from rowsmith.llm.limits import Stopped
 from rowsmith.llm.prices import Prices
@@ -370,19 +370,12 @@ class Run:
             await asyncio.to_thread(ledger.put_in_order)
         except RunError as error:
             self._ending.fail(error)
-        store, report = ledger.store, self.report
-        report.rows = store.rows()
+        report = self.report
         report.seconds = self._options.clock.now() - started
-        report.spend = spend_of(ledger)
-        report.lacks = lacks_of(store.lacking(), self._group, lambda number: self.plan.cell(number).want)
-        live = ledger.batches.live()
-        report.batches, report.in_batches = len(live), sum(batch.items for batch in live)
-        report.why = why = self._ending.why
-        ended = "waiting" if live else "short" if report.rows < report.expected else "complete"
-        report.ended = "stopped" if why else ended
+        sum_up(report, ledger, self._ending.why, self._group, lambda number: self.plan.cell(number).want)
         if not ledger.failed:
-            lacks = orjson.dumps(report.lacks).decode()
-            ledger.set_meta(state="stopped" if why or live else "finished", lacks=lacks)
+            state = "stopped" if report.why or report.batches else "finished"
+            ledger.set_meta(state=state, lacks=orjson.dumps(report.lacks).decode())
             await ledger.flushed()
         self._emit(RunFinished(report))
 

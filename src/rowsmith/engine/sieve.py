@@ -73,7 +73,8 @@ class Sieve:
             if refused is not None:
                 self.refuse(refused.gate, refused.reason, self._text(row), {**origin, "row": row})
                 return False
-        self.lines.append(_line(row))
+        # A copy: what orjson returns may take kilobytes more than what is in it, and a line waits for its commit.
+        self.lines.append(orjson.dumps(row) + b"\n")
         self.texts.append(self._text(row))
         if self._followed:
             self._emit(RowAccepted(self._cell, row))
@@ -94,17 +95,8 @@ class Sieve:
         gate = str(gate)  # an outcome is a str of its own class, which is no key for JSON
         self.reasons[gate] += 1
         record = {"gate": gate, "reason": reason, "cell": self._cell.name, **origin}
-        self.rejected.append(_line(record, str))
+        self.rejected.append(orjson.dumps(record, str) + b"\n")
         self._emit(RowRejected(self._cell, gate, reason))
 
     def _text(self, row: Row) -> str:
         return str(row[self._text_fields[0]])
-
-
-def _line(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
-    """A line of a file.
-
-    The bytes that orjson makes may take some kilobytes more than what is in them, and a line waits for its commit: so
-    it is a copy.
-    """
-    return orjson.dumps(value, default) + b"\n"

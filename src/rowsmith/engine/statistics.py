@@ -42,6 +42,32 @@ class Statistics:
         self.report.retries += 1
 
 
+def sum_up(
+    report: Report,
+    ledger: Ledger,
+    why: str,
+    group: Callable[[int], dict[str, str]],
+    want: Callable[[int], int],
+) -> None:
+    """Put into a report what the ledger says at a run's end.
+
+    Args:
+        report: of the run.
+        ledger: of the run, with all committed.
+        why: the run was stopped; empty if it was not.
+        group: the names under which a cell is counted, from its number.
+        want: how many rows a cell should have, from its number.
+    """
+    report.rows = ledger.store.rows()
+    report.spend = spend_of(ledger)
+    report.lacks = lacks_of(ledger.store.lacking(), group, want)
+    live = ledger.batches.live()
+    report.batches, report.in_batches = len(live), sum(batch.items for batch in live)
+    report.why = why
+    ended = "waiting" if live else "short" if report.rows < report.expected else "complete"
+    report.ended = "stopped" if why else ended
+
+
 def spend_of(ledger: Ledger) -> dict[tuple[str, str], Spend]:
     """All that was ever spent on a run, by model and role."""
     sums: dict[tuple[str, str], Spend] = {}

@@ -345,7 +345,7 @@ def _usage(usage: object) -> Usage:
     if not isinstance(usage, dict):
         return Usage()
     asked, answered = remote.tokens(usage, "prompt_tokens"), remote.tokens(usage, "completion_tokens")
-    if not usage.keys() - _PLAIN:
+    if usage.keys() <= _PLAIN:
         return Usage(asked, answered)
     reasoning = remote.tokens(usage.get("completion_tokens_details"), "reasoning_tokens")
     if reasoning and remote.tokens(usage, "total_tokens") == asked + answered + reasoning:
