@@ -15,6 +15,7 @@ LARGEST_HEAD: Final = 64 * 2**10
 
 _TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _OURS: Final = {"user-agent": "rowsmith", "accept": "*/*", "accept-encoding": "identity"}
+_NO_HEADER: Final = "a line of its head is no header"
 _FRAMING: Final = frozenset({"content-length", "transfer-encoding", "te", "trailer", "upgrade", "expect"})
 
 
@@ -122,10 +123,18 @@ def parse_fields(lines: list[bytes]) -> dict[bytes, bytes]:
     """
     fields: dict[bytes, bytes] = {}
     for line in lines:
-        name, colon, value = line.partition(b":")
-        # A folded line begins with a blank, and a name before a blank and a colon ends with one: neither is a token.
-        if not colon or not name or name.translate(None, _TOKEN):
-            raise BadReplyError("a line of its head is no header")
-        name, value = name.lower(), value.strip(b" \t")
+        written, colon, value = line.partition(b":")
+        if not colon:
+            raise BadReplyError(_NO_HEADER)
+        name, value = _name(written), value.strip(b" \t")
         fields[name] = value if name not in fields else fields[name] + b", " + value
     return fields
+
+
+@lru_cache(maxsize=512)
+def _name(written: bytes) -> bytes:
+    """The name of a header in lower case. Kept, because a service's replies have the same ones again and again."""
+    # A folded line begins with a blank, and a name before a blank and a colon ends with one: neither is a token.
+    if not written or written.translate(None, _TOKEN):
+        raise BadReplyError(_NO_HEADER)
+    return written.lower()

@@ -228,16 +228,17 @@ class BaseRecipe(Generic[C]):
         variation: Variation = cell.values["variation"]
         language: Language = cell.values["language"]
         template = self._templates[variation.template]
-        values = {
-            "language_name": language.name,
-            "language": language.code,
-            **self.values(cell),
-            **variation.placeholders,
-        }
+        own, placeholders = self.values(cell), variation.placeholders
         system = self.config.system_prompt
 
         def ask_for(count: int) -> Prompt:
-            hints = {**values, "num_samples": count}
+            hints = {
+                "language_name": language.name,
+                "language": language.code,
+                **own,
+                **placeholders,
+                "num_samples": count,
+            }
             message = Message("user", template.render(hints))
             return Prompt((Message.system(system), message) if system else (message,), hints)
 

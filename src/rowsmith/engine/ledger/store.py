@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from rowsmith.engine.ledger.records import BlockRecord, CallRecord, CellRecord, CellStatus, Kind
+from rowsmith.engine.ledger.records import CallRecord, CellRecord, CellStatus, Kind
 from rowsmith.engine.ledger.schema import APPLICATION_ID, MIGRATIONS, migrate
 from rowsmith.errors import LedgerError, StorageError
 
@@ -157,12 +157,9 @@ class Store:
     def add_calls(self, calls: Sequence[CallRecord]) -> None:
         self._insert(f"INSERT INTO calls ({_CALL_COLUMNS})", calls)
 
-    def add_blocks(self, placed: Iterable[tuple[BlockRecord, int]]) -> None:
-        """Blocks with the offsets at which they were written."""
-        self._insert(
-            "INSERT OR REPLACE INTO blocks (kind, cell, offset, length, rows, marks)",
-            [(b.kind, b.cell, offset, len(b.data), b.rows, b.marks) for b, offset in placed],
-        )
+    def add_blocks(self, placed: Sequence[tuple[int, int, int, int, int, bytes]]) -> None:
+        """(kind, cell, offset, length, rows, marks) of blocks that were written."""
+        self._insert("INSERT OR REPLACE INTO blocks (kind, cell, offset, length, rows, marks)", placed)
 
     def drop_blocks(self, cells: Iterable[int]) -> None:
         """Forget the blocks of cells, in both files, and what they were refused.

@@ -287,16 +287,17 @@ class Writer:
         ]
         store.set_meta([*lengths, *group.meta.items()])
 
-    def _append(self, blocks: list[BlockRecord]) -> list[tuple[BlockRecord, int]]:
-        placed: list[tuple[BlockRecord, int]] = []
-        for kind, file in self._files.items():
-            mine = [block for block in blocks if block.kind == kind]
+    def _append(self, blocks: list[BlockRecord]) -> list[tuple[int, int, int, int, int, bytes]]:
+        """Write the lines of blocks: (kind, cell, offset, length, rows, marks) of each."""
+        placed = []
+        for number, file in self._files.items():
+            mine = [block for block in blocks if block.kind == number]
             if not mine:
                 continue
             offset = file.length
-            for block in mine:
-                placed.append((block, offset))
-                offset += len(block.data)
+            for kind, cell, data, rows, marks in mine:
+                placed.append((kind, cell, offset, len(data), rows, marks))
+                offset += len(data)
             file.append(b"".join([block.data for block in mine]))
         return placed
 
