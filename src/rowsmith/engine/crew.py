@@ -95,7 +95,7 @@ class Crew:
                 if ledger.crowded:
                     await ledger.flushed()
                 self._in_turn += 1
-                if self._in_turn == 1:
+                if self._in_turn == _IN_ONE_TURN // 4:  # where few end in each turn, not every turn needs to be told
                     loop.call_soon(self._turn_over)
                 elif self._in_turn >= _IN_ONE_TURN:
                     await asyncio.sleep(0)
