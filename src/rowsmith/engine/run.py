@@ -297,11 +297,14 @@ class Run:
             work.claims = Claims(Seen(plan.total_rows), work.displaced, self._near())
             work.claims.load(ledger.marks())
         shift = Shift(crew, work, ledger, self._ending, self._at_once(len(plan)))
-        if tray is None:
-            await shift.once(len(plan), settled)
-        else:
-            waves = self._waves(ledger, transport)
-            await self._until_stopped(shift.in_waves(waves, len(plan), wait=not self._options.no_wait))
+        try:
+            if tray is None:
+                await shift.once(len(plan), settled)
+            else:
+                waves = self._waves(ledger, transport)
+                await self._until_stopped(shift.in_waves(waves, len(plan), wait=not self._options.no_wait))
+        finally:
+            work.claims = None  # its table is given back before the files are put in order
 
     async def _until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
         """Do work with batches, of which every part may find that the run is to end."""
