@@ -31,7 +31,7 @@ from rowsmith.llm.transport import Transport
 from rowsmith.llm.values import Completion, Message, Request
 from rowsmith.testing import Call, ScriptedServer
 from support.clock import SimulatedClock
-from support.virtual import ANSWER, Serve, VirtualService, after, ask_all, sliding, slots
+from support.virtual import ANSWER, Serve, VirtualService, after, ask_all, sliding, slots, waiting_line
 
 HOT_CALLS = 100_000
 PAIRS = 7
@@ -155,6 +155,11 @@ def latencies() -> list[bool]:
     met = []
     job = simulate(after(lambda in_flight: 0.05 * in_flight), 500)
     met.append(show("latency of 0.05 s for each in flight: of ideal", job.seconds / 25, 1.1, "x"))
+    for what, drops in (("and drops them then", True), ("and works on them all the same", False)):
+        job = simulate(waiting_line(4, 20.0, drops=drops), 400)
+        note = f"{job.asked} requests"
+        what = f"4 places of 20 s, others wait to time out {what}: of ideal"
+        met.append(show(what, job.seconds / 2_000, 1.5, "x", note))
     with server_process(0.1) as address:
         jobs = [asyncio.run(real(address, 3_000)) for _ in range(PAIRS)]
     full = statistics.median(job.full or float("inf") for job in jobs)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib
 import json
 import random
+import re
 import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
@@ -28,6 +29,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 TARGET = PROJECT / "src" / "rowsmith" / "llm" / "prices.json"
 NEEDED = ("input_mtok", "output_mtok")
 KEPT = ("input_mtok", "cache_read_mtok", "output_mtok")
+NO_ANSWER = re.compile(r"embed|\bbge-(?!reranker)")
+"""Models that make vectors, by their ids: they are billed for what they read alone."""
 BILLED_OTHERWISE = ("requests_kcount", "output_reasoning_mtok", "output_citation_mtok")
 """Prices of text that tokens in and out do not tell: a model that has one counts as unpriced."""
 
@@ -107,7 +110,7 @@ def model(provider: Any, found: Any, today: date) -> list[Any]:
 
 def standard(provider: Any, found: Any, today: date) -> list[Any] | None:
     """The prices of the standard tier. OpenRouter's models in `:free` cost nothing, which the source leaves out."""
-    given = prices(found.prices, today)
+    given = prices(found.prices, today, reads_only=NO_ANSWER.search(found.id.lower()) is not None)
     return [0, 0, 0] if given is None and provider.id == "openrouter" and found.id.endswith(":free") else given
 
 
@@ -126,16 +129,16 @@ def clause(match: Any) -> Any:
     return {name: getattr(match, name).lower()}
 
 
-def prices(given: Any, today: date) -> list[Any] | None:
+def prices(given: Any, today: date, *, reads_only: bool = False) -> list[Any] | None:
     """[input, cached, output], or a list of what holds when; None for what is not billed by tokens of text."""
     if not isinstance(given, list):
-        only = steps(given)
+        only = steps(given, reads_only)
         if only is None:
             return None
         return only[0][1:] if len(only) == 1 else [{"steps": only}]
     found: list[dict[str, Any]] = []
     for conditional in given:
-        rates, limit = steps(conditional.prices), conditional.constraint
+        rates, limit = steps(conditional.prices, reads_only), conditional.constraint
         if rates is None:
             return None
         begins = getattr(limit, "start_date", None)
@@ -151,15 +154,16 @@ def prices(given: Any, today: date) -> list[Any] | None:
     return found
 
 
-def steps(price: Any) -> list[list[Any]] | None:
+def steps(price: Any, reads_only: bool) -> list[list[Any]] | None:
     """[input tokens above which it holds, input, cached, output], ascending."""
-    if any(getattr(price, key) is None for key in NEEDED):
+    if any(getattr(price, key) is None for key in (NEEDED[:1] if reads_only else NEEDED)):
         return None
     if any(getattr(price, key) is not None for key in BILLED_OTHERWISE):
         return None
     values = [getattr(price, key) for key in KEPT]
     starts = sorted({tier.start for value in values for tier in getattr(value, "tiers", ())})
-    return [[start, *(at(value, start) for value in values)] for start in [0, *starts]]
+    found = [[start, *(at(value, start) for value in values)] for start in [0, *starts]]
+    return [[*step[:-1], step[-1] or 0] for step in found] if reads_only else found
 
 
 def at(value: Any, start: int) -> float | int | None:

@@ -77,6 +77,8 @@ if TYPE_CHECKING:
     from rowsmith.recipes.task_axes import Axis
     from rowsmith.recipes.token_labels import TokenLabelsDatasetConfig
     from rowsmith.recipes.ultrachat import UltrachatDatasetConfig
+    from rowsmith.tools.mcp_server import MCPServer
+    from rowsmith.tools.tool import Tool
     from rowsmith.topics.graph import Graph
     from rowsmith.topics.model import TopicModel
     from rowsmith.topics.tree import Tree
@@ -109,6 +111,7 @@ __all__ = [
     "LedgerError",
     "LiteLLMProvider",
     "LlamaCppProvider",
+    "MCPServer",
     "MCQDataset",
     "MCQDatasetConfig",
     "MalformedReplyError",
@@ -152,6 +155,7 @@ __all__ = [
     "TemplateError",
     "TokenLabelsDataset",
     "TokenLabelsDatasetConfig",
+    "Tool",
     "TopicModel",
     "Tree",
     "UltrachatDataset",
@@ -179,6 +183,7 @@ _HOMES = {
     "LabelsDatasetConfig": "recipes.labels",
     "LiteLLMProvider": "llm.providers.litellm",
     "LlamaCppProvider": "llm.providers.llamacpp",
+    "MCPServer": "tools.mcp_server",
     "MCQDataset": "datasets.mcq",
     "MCQDatasetConfig": "recipes.mcq",
     "Message": "llm.values",
@@ -206,6 +211,7 @@ _HOMES = {
     "TaskDataset": "datasets.task",
     "TokenLabelsDataset": "datasets.token_labels",
     "TokenLabelsDatasetConfig": "recipes.token_labels",
+    "Tool": "tools.tool",
     "TopicModel": "topics.model",
     "Tree": "topics.tree",
     "UltrachatDataset": "datasets.ultrachat",

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rowsmith.engine.claims import Claims, Holding, packed
+from rowsmith.engine.claims import Claims, Holding, packed, unpacked
 from rowsmith.engine.events import Event, RowAccepted, RowsWithdrawn
 from rowsmith.engine.pending import Pending
 from rowsmith.engine.report import Report
+from rowsmith.errors import LedgerError
 from rowsmith.quality.seen import Seen
 
 from .child import Job, Kill, Nursery
@@ -27,6 +28,22 @@ WRITER = "rowsmith.engine.ledger.writer"
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("marks", [b"\x07" + bytes(32), b"\0" + bytes(32)])
+def test_marks_of_an_unknown_kind_are_an_error_of_the_ledger(marks: bytes) -> None:
+    with pytest.raises(LedgerError, match="unknown kind"):
+        unpacked(marks)
+    with pytest.raises(LedgerError, match="unknown kind"):
+        Claims(Seen(), lambda cell: None).load([(0, bytes(8)), (1, marks)])
+
+
+@pytest.mark.parametrize("size", [0, 8, 128])
+def test_marks_are_unpacked_as_they_were_packed(size: int) -> None:
+    drawn = random.Random(size)
+    for rows in (1, 2, 7, 8, 9, 100):
+        marks = [drawn.randbytes(8 + size) for _ in range(rows)]
+        assert unpacked(packed(marks)) == marks
 
 
 def claims_of(*blocks: tuple[int, str]) -> Claims:

@@ -202,6 +202,11 @@ def fitting(spec: dict[str, Any]) -> st.SearchStrategy[Any]:
     return simple.get(spec["type"], st.booleans())
 
 
+def test_a_bare_list_has_the_choices() -> None:
+    model = model_of(specs_of({"level": ["low", "high"]}), "entry")
+    assert model.model_json_schema()["properties"]["level"]["enum"] == ["low", "high"]
+
+
 def test_a_bare_text_is_a_type_or_a_description() -> None:
     assert FieldSpec.model_validate("int").type == "int"
     assert FieldSpec.model_validate("text").type == "str"

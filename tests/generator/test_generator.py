@@ -24,6 +24,7 @@ from rowsmith import (
     ValidationError,
 )
 from rowsmith.engine.events import RowAccepted, RunFinished
+from rowsmith.generator.config import CONVERSATION_TYPES
 from rowsmith.testing import BadRequest, ScriptedServer, WrongKey
 from rowsmith.testing.calls import Call
 
@@ -69,6 +70,7 @@ def test_the_documented_constructor_runs() -> None:
         ({"generation_sytem_prompt": "x"}, "no argument 'generation_sytem_prompt'.*'generation_system_prompt'"),
         ({"instructions": ""}, "instructions"),
         ({"model": "offline"}, "named twice"),
+        ({"model_name": "opnai/gpt-4"}, "no provider 'opnai'.*Did you mean 'openai'"),
         ({"conversation_type": "instructions"}, "conversation_type"),
         ({"output_model": {"text": "a text"}}, "belong together"),
         ({"provider": "openai", "model_name": {"model": "x"}}, "provider goes with"),
@@ -117,6 +119,13 @@ async def test_what_exists_on_a_topic_is_shown_when_more_is_asked_for(services: 
     for call, shown in zip(server.calls, (0, 2, 4), strict=True):
         texts = [row["question"] for row in dataset if row["question"][:150] in " ".join(call.prompt.split())]
         assert len(texts) == shown
+
+
+def test_offline_each_example_is_about_its_own_topic() -> None:
+    topics = ["Optics", "Heat", "Sound"]
+    for row in generator().create_data(num_steps=9, batch_size=3, topics=topics):
+        text = row["question"] + row["answer"]
+        assert [topic for topic in topics if topic in text] == [row["topic"]]
 
 
 def test_without_a_number_as_many_are_made_as_the_generator_has_for_default() -> None:
@@ -286,20 +295,28 @@ class Card(BaseModel):
     back: str = Field(description="what is right")
 
 
-@pytest.mark.parametrize("kind", ["instruction", "conversation", "chain_of_thought", "structured"])
+def light(colour: str) -> float:
+    """The wavelength of a colour."""
+    return float(len(colour))
+
+
+@pytest.mark.parametrize("kind", CONVERSATION_TYPES)
 async def test_topic_instructions_and_system_prompt_reach_the_prompt_of_every_kind(
     services: Services, kind: str
 ) -> None:
     server = services()
+    needed: dict[str, dict[str, Any]] = {
+        "structured": {"output_model": Card},
+        "tool_calling": {"tools": [light], "tool_results": "executed", "max_tool_steps": 2},
+    }
     made = generator(
         model_name="openai/gpt-4",
         conversation_type=kind,
-        output_model=Card if kind == "structured" else None,
         example_data=[{"question": "Why is the sky blue?"}],
+        **needed.get(kind, {}),
     )
     dataset = await made.create_data_async(2, 2, topics=[["Physics", "Optics"], ["Physics", "Heat"]])
-    system, asked = server.calls[0].asked.messages
-    assert (system.role, system.content) == ("system", "You are an expert instructor.")
+    asked = server.calls[0].asked.messages[1]
     for words in (
         "Topic: Optics",
         "It is a part of: Physics",
@@ -309,6 +326,16 @@ async def test_topic_instructions_and_system_prompt_reach_the_prompt_of_every_ki
     ):
         assert words in asked.content
     assert len(dataset) == 2
+    topics = set()
+    for call in server.calls:
+        system, asked = call.asked.messages
+        assert (system.role, system.content) == ("system", "You are an expert instructor.")
+        assert "Create detailed explanations." in asked.content
+        assert "It is a part of: Physics" in asked.content
+        topics |= {name for name in ("Optics", "Heat") if f"Topic: {name}\n" in asked.content}
+    assert topics == {"Optics", "Heat"}
+    # Every call to the writer: one for both rows and, of tools, one after each round of calls.
+    assert len(server.calls) == (5 if kind == "tool_calling" else 1)
 
 
 @pytest.mark.parametrize(

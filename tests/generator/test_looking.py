@@ -155,7 +155,7 @@ async def test_nothing_is_found_where_all_is_well(services: Services) -> None:
         ({"max_cost": 0.0001}, {"num_steps": 1000, "topics": TOPICS}, "max_cost"),
         ({"max_requests": 10}, {"num_steps": 1000, "topics": TOPICS}, "200 calls"),
         ({"model_name": None}, {}, "no model was named"),
-        ({"model_name": "opennai/gpt-4"}, {}, "'openai'"),
+        ({}, {"model_name": "opennai/gpt-4"}, "'openai'"),
     ],
 )
 def test_what_is_wrong_is_listed(services: Services, settings: dict[str, Any], how: dict[str, Any], words: str) -> None:

@@ -374,7 +374,7 @@ def test_connections_end_with_the_last_transport_of_their_loop(scripted_server: 
     llm = model(server)
 
     async def use() -> tuple[int, int]:
-        mine = f"-{id(asyncio.get_running_loop())}"
+        mine = litellm.in_memory_llm_clients_cache.update_cache_key_with_event_loop("")
 
         def held() -> int:
             return len([name for name in litellm.in_memory_llm_clients_cache.cache_dict if name.endswith(mine)])

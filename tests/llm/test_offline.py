@@ -15,7 +15,8 @@ from rowsmith.errors import ConfigError
 from rowsmith.llm.filler.text import Writer
 from rowsmith.llm.provider import Provider
 from rowsmith.llm.providers.offline import OfflineProvider
-from rowsmith.llm.values import Finish, Message, Request
+from rowsmith.llm.transport import Transport
+from rowsmith.llm.values import Finish, Message, OutputSchema, Request
 
 from .offline_client import Entry, ask, texts
 
@@ -252,3 +253,31 @@ def test_latency_is_waited_for() -> None:
         return loop.time() - begun
 
     assert 0.045 <= asyncio.run(both()) < 0.4
+
+
+def test_entries_may_have_hints_of_their_own() -> None:
+    each = [{"topic": "Optics", "place": 1}, {"topic": "Heat", "place": 2}]
+    schema = OutputSchema(
+        "placed",
+        {
+            "type": "object",
+            "properties": {
+                "entries": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "properties": {"place": {"type": "integer"}, "text": {"type": "string"}},
+                        "required": ["place", "text"],
+                    },
+                }
+            },
+            "required": ["entries"],
+        },
+    )
+    request = Request((Message.user("x"),), schema, hints={"num_samples": 2, "each_entry": each})
+    provider = OfflineProvider()
+    answered = asyncio.run(provider.complete(provider.encode(request), Transport()))
+    entries = orjson.loads(answered.text)["entries"]
+    assert [entry["place"] for entry in entries] == [1, 2]
+    assert ["Optics" in entry["text"] for entry in entries] == [True, False]
+    assert ["Heat" in entry["text"] for entry in entries] == [False, True]

@@ -89,7 +89,7 @@ def test_the_same_model_is_looked_up_where_it_is_asked() -> None:
         {"model_id": "gpt-that-nobody-has-heard-of"},
         {"api_base": "https://gateway.example.com/v1"},
         {"api_base": "http://127.0.0.1:4000/v1"},
-        {"model_id": "text-embedding-3-small"},
+        {"model_id": "typesafe/jev-1.14", "api_base": "https://openrouter.ai/api/v1"},
     ],
     ids=["unknown model", "unknown address", "a gateway on this machine", "not billed for answers"],
 )

@@ -36,9 +36,19 @@ class LlamaServer:
     """
 
     def __init__(
-        self, folder: Path, *, slots: int = 4, context: int = 16_384, seed: int = 0, api_key: str | None = None
+        self,
+        folder: Path,
+        *,
+        slots: int = 4,
+        context: int = 16_384,
+        seed: int = 0,
+        api_key: str | None = None,
+        embeddings: bool = False,
     ) -> None:
-        """Start the server: `slots` answers at a time, `context` tokens (mostly bytes) for each."""
+        """Start the server: `slots` answers at a time, `context` tokens (mostly bytes) for each.
+
+        With `embeddings` it makes vectors, the mean of what the model has for each token, and writes nothing.
+        """
         self.model = MODEL_NAME
         self._log = folder / "llama-server.log"
         address_file = folder / "address"
@@ -49,6 +59,7 @@ class LlamaServer:
             "--slots": slots,
             "--context": context,
             "--api-key": api_key or "",
+            "--embeddings": int(embeddings),
         }
         self._process = self._spawn([str(part) for item in arguments.items() for part in item])
         try:
@@ -123,7 +134,7 @@ def _is_healthy(address: str) -> bool:
         return False
 
 
-def serve(model: Path, address_file: Path, *, slots: int, context: int, api_key: str) -> None:
+def serve(model: Path, address_file: Path, *, slots: int, context: int, api_key: str, embeddings: bool) -> None:
     """Run the server in this process until standard input ends, that is until whoever started us is gone."""
     import xllamacpp
 
@@ -141,6 +152,10 @@ def serve(model: Path, address_file: Path, *, slots: int, context: int, api_key:
     params.fit_params = False
     params.ui = False
     params.api_keys = [api_key] if api_key else []
+    if embeddings:
+        params.embedding = True
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+        params.n_ubatch = params.n_batch  # a text whose mean is wanted has to fit into one portion
     server = xllamacpp.Server(params)
     unfinished = address_file.with_suffix(".new")
     unfinished.write_text(server.listening_address, encoding="utf-8")
@@ -157,8 +172,16 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--context", type=int, default=16_384)
     parser.add_argument("--api-key", default="")
+    parser.add_argument("--embeddings", type=int, default=0)
     options = parser.parse_args()
-    serve(options.model, options.address_file, slots=options.slots, context=options.context, api_key=options.api_key)
+    serve(
+        options.model,
+        options.address_file,
+        slots=options.slots,
+        context=options.context,
+        api_key=options.api_key,
+        embeddings=bool(options.embeddings),
+    )
 
 
 if __name__ == "__main__":

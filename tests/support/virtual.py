@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rowsmith.errors import ProviderError, RateLimitError
+from rowsmith.errors import ProviderError, ProviderTimeoutError, RateLimitError
 from rowsmith.llm.caller import Caller, Notice
 from rowsmith.llm.clock import Clock
 from rowsmith.llm.limits import Limiter
@@ -110,6 +110,39 @@ def slots(number: int, seconds: float, retry_after: float | None = None) -> Serv
         await service.clock.sleep(seconds)
         taken -= 1
         return ANSWER
+
+    return serve
+
+
+def waiting_line(places: int, seconds: float | Callable[[], float], *, drops: bool) -> Serve:
+    """Works on so many at once and lets all others wait; who waits longer than the service's timeout has gone.
+
+    Args:
+        places: how many it works on at once.
+        seconds: that it works on each.
+        drops: it leaves alone what nobody waits for any more.
+    """
+    free = asyncio.Semaphore(places)
+    working: set[asyncio.Task[None]] = set()
+
+    async def serve(service: VirtualService, body: bytes) -> Completion:
+        async def work() -> None:
+            async with free:
+                await service.clock.sleep(seconds if isinstance(seconds, float) else seconds())
+
+        async def give_up() -> None:
+            await service.clock.sleep(service.timeout)
+
+        work_on, patience = asyncio.ensure_future(work()), asyncio.ensure_future(give_up())
+        working.add(work_on)
+        work_on.add_done_callback(working.discard)
+        await asyncio.wait({work_on, patience}, return_when=asyncio.FIRST_COMPLETED)
+        if work_on.done():
+            patience.cancel()
+            return ANSWER
+        if drops:
+            work_on.cancel()
+        raise ProviderTimeoutError("no answer in time")
 
     return serve
 

@@ -352,6 +352,7 @@ def test_the_rows_are_paths_in_order_with_their_origin(tmp_path: Path) -> None:
         ({"topic_prompt": "x", "depht": 2}, "Did you mean 'depth'"),
         ({"topic_prompt": "x", "model_name": "a/b", "llm": "c/d"}, "named twice"),
         ({"topic_prompt": "x", "model_name": "openai/gpt-4", "temperature": 3}, "between 0 and 2"),
+        ({"topic_prompt": "x", "model_name": "opnai/gpt-4"}, "Did you mean 'openai'"),
     ],
 )
 def test_wrong_arguments_are_said_before_anything_is_paid_for(arguments: dict[str, Any], words: str) -> None:

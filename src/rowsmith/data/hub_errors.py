@@ -8,6 +8,8 @@ from rowsmith.errors import HubError
 
 TOKENS = "https://huggingface.co/settings/tokens"
 """Where tokens are made."""
+_CLIENTS = ("httpx", "httpx2")
+"""The HTTP clients of huggingface_hub's releases, whose errors are no errors of the system."""
 
 
 class Told:
@@ -21,8 +23,8 @@ class Told:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        httpx = sys.modules.get("httpx")
-        failures = (OSError, ValueError, RuntimeError, *([httpx.HTTPError] if httpx is not None else []))
+        clients = [sys.modules[name].HTTPError for name in _CLIENTS if name in sys.modules]
+        failures: tuple[type[Exception], ...] = (OSError, ValueError, RuntimeError, *clients)
         if not isinstance(error, failures):
             return
         status = status_of(error)

@@ -106,8 +106,13 @@ class _Shown:
     def _conversation(self, messages: list[Any]) -> Iterator[Line]:
         for message in messages:
             role = str(message.get("role"))
-            yield [(f"{on_one_line(role)}:", role if role in ("user", "assistant") else "name")]
-            yield from self._text([(spelled(message.get("content")), "")])
+            named = f" {on_one_line(spelled(message['name']))}" if message.get("name") else ""
+            yield [(f"{on_one_line(role)}{named}:", role if role in ("user", "assistant") else "name")]
+            calls = message.get("tool_calls") or ()
+            if message.get("content") is not None or not calls:
+                yield from self._text([(spelled(message.get("content")), "")])
+            for call in calls:
+                yield from self._text(_called(call))
 
     def _preference(self, chosen: Any, rejected: Any) -> Iterator[Line]:
         asked = "prompt" if "prompt" in self._row else "question"
@@ -179,6 +184,14 @@ class _Shown:
         if isinstance(value, list) and all(isinstance(one, dict) and "content" in one for one in value):
             return "\n".join(spelled(one["content"]) for one in value)
         return spelled(value)
+
+
+def _called(call: Any) -> Line:
+    """A call of a tool as `→ name {arguments}`."""
+    match call:
+        case {"function": {"name": str(name), "arguments": arguments}}:
+            return [("→ ", "dim"), (name, "name"), (f" {spelled(arguments)}", "")]
+    return [(spelled(call), "")]
 
 
 def _with_entities(text: str, entities: list[Any]) -> Line:

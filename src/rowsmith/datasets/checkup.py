@@ -12,13 +12,14 @@ from rowsmith.engine.batch.wire import batches_of
 from rowsmith.engine.checkup import Checkup, Finding, Verdict, check_budget, check_output, check_room
 from rowsmith.engine.fingerprint import fingerprint
 from rowsmith.engine.model_check import check_models
-from rowsmith.engine.models import Models, full_name
+from rowsmith.engine.models import EMBEDDING, Models, full_name
 from rowsmith.engine.options import Options
 from rowsmith.engine.run import plan_of
 from rowsmith.engine.wording import count
 from rowsmith.errors import ConfigError, RowsmithError
 from rowsmith.llm.prices import Prices
 from rowsmith.llm.sharing import Choice, choose, leaves
+from rowsmith.llm.vectors import numpy
 
 if TYPE_CHECKING:
     from rowsmith.datasets.base import GeneratedDataset
@@ -87,20 +88,27 @@ async def check_up(dataset: GeneratedDataset[Any], llms: Llms | None, how: How, 
     named = _named(dataset, llms, how, found)
     models = _models(dataset, named, how, found)
     providers = models.all() if models is not None else named.providers()
+    embeddings = _embeddings(dataset, found)
+    asked = providers if embeddings is None else [*providers, embeddings]
+    roles = _roles(dataset, models) if models is not None else {}
+    if embeddings is not None:
+        roles[len(providers)] = [EMBEDDING]
     found += await check_models(
-        providers,
+        asked,
         Prices(options.clock.date),
         options.clock,
         choices=(*models.llms, *models.roles.values()) if models is not None else (),
-        roles=_roles(dataset, models) if models is not None else {},
+        roles=roles,
         calls=calls,
+        embeddings=embeddings,
     )
     found += _batches(providers, options)
     estimate = None
     if models is not None and found[0].verdict is Verdict.OK:
         estimate = await _estimate(dataset, models, options, found)
-    found.append(_output(dataset, models, found[0], options))
-    found.append(check_room(dataset.config.output_file, options, len(providers), estimate))
+    faulty = any(finding.subject == "embeddings" for finding in found)
+    found.append(_output(dataset, None if faulty else models, found[0], options))
+    found.append(check_room(dataset.config.output_file, options, len(asked), estimate))
     if estimate is not None:
         found += check_budget(options, estimate)
         found += [_unlimited(model) for model in estimate.unpriced if options.max_cost is not None]
@@ -183,6 +191,18 @@ def _roles(dataset: GeneratedDataset[Any], models: Models) -> dict[int, list[str
             if any(provider is leaf for choice in choices for leaf in leaves(choice)):
                 asked.setdefault(place, []).append(role)
     return asked
+
+
+def _embeddings(dataset: GeneratedDataset[Any], found: list[Finding]) -> Provider | None:
+    """The model by whose vectors rows are compared; None where there is none, or it cannot be made."""
+    try:
+        model = dataset._recipe.embeddings
+        if model is not None:
+            numpy()
+    except ConfigError as error:
+        found.append(Finding("embeddings", Verdict.ERROR, str(error)))
+        return None
+    return model
 
 
 def _batches(providers: Sequence[Provider], options: Options) -> Iterator[Finding]:

@@ -307,7 +307,7 @@ def _source(fields: Mapping[str, Any], file: str) -> dict[str, Any]:
     """What `stored_job` needs, with paths that hold from anywhere."""
     withheld: list[str] = []
     run = absolute(fields)
-    for name in ("llms", "roles"):
+    for name in ("llms", "roles", "gates"):
         if name in run:
             run[name] = _without_keys(run[name], name, withheld)
     return {"file": from_anywhere(file), "run": run, "withheld": withheld}

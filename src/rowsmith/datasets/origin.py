@@ -93,7 +93,7 @@ def _run(source: Mapping[str, Any], output: str) -> dict[str, Any]:
     """The run's YAML file, as it would stand in a folder with what it names."""
     run = beside(source["run"], str(Path(source["file"]).parent))
     run["output_file"] = output
-    for name in ("llms", "roles"):
+    for name in ("llms", "roles", "gates"):
         if name in run:
             run[name] = _without_logins(run[name])
     return run

@@ -13,8 +13,8 @@ import orjson
 from rowsmith.engine.asking import Answering, CallFile
 from rowsmith.engine.batch.tray import Parked, Tray
 from rowsmith.engine.claims import Claims, packed, unpacked
-from rowsmith.engine.context import Context
 from rowsmith.engine.events import CellFinished, CellParked, CellStarted, Event, RowsWithdrawn
+from rowsmith.engine.kit import PLAIN, Kit
 from rowsmith.engine.ledger import CallRecord, CellStatus, Kind, Ledger
 from rowsmith.engine.ledger.records import BlockRecord, CellRecord
 from rowsmith.engine.plan import Cell
@@ -105,6 +105,7 @@ class CellWork:
         reopen: puts a finished cell back into the run.
         tray: takes the calls of a batch run; None where calls are made.
         followed: somebody listens to each cell's beginning and end, and to each row.
+        kit: what attempts work with.
 
     Attributes:
         claims: who owns which row; None if duplicates are welcome.
@@ -121,6 +122,7 @@ class CellWork:
         reopen: Callable[[int], None],
         tray: Tray | None = None,
         followed: bool = True,
+        kit: Kit = PLAIN,
     ) -> None:
         self.claims: Claims | None = None
         self._make = recipe.make
@@ -134,6 +136,7 @@ class CellWork:
         self._reopen = reopen
         self._tray = tray
         self._followed = followed
+        self._kit = kit
         self._under_way: dict[int, Attempt] = {}
         self._parked: dict[int, Parking] = {}
         """Those of the cells that wait for a batch which hold rows, or were refused some, or had some."""
@@ -226,13 +229,14 @@ class CellWork:
             untold: list[Event] = []
             attempt.untold, emit = untold, untold.append
             tray.open(cell.number, known=history.known)
-        sieve = Sieve(cell, self._gates, self._text_fields, self.claims, emit, followed=self._followed)
+        kit, seed = self._kit, self._seed
+        sieve = kit.sieve(cell, self._gates, self._text_fields, self.claims, emit, followed=self._followed)
         attempt.denied = sieve.denied
         begun = None
         if not history.known:
             begun = CellRecord(cell.number, cell.key, _OPEN, history.written, 0, None)
         file = CallFile(history.calls, begun)
-        context = Context(cell, history.wants, self._asker, sieve, file, max_rounds=self._max_rounds, seed=self._seed)
+        context = kit.context(cell, history.wants, self._asker, sieve, file, max_rounds=self._max_rounds, seed=seed)
         if self._followed:
             self._emit(CellStarted(cell))
         try:

@@ -6,7 +6,7 @@ cell comes later, it takes the row, and the other cell is worked on again from i
 taken. A cell only ever yields to earlier cells, so this ends, and ends where a run of one cell after the other would.
 
 A row's mark is bytes: eight that rows with the same texts share, its exact mark; and after them, where near duplicates
-are looked for, the signature of the texts.
+are looked for, what they are known by: the signature of the texts, or of their vector.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from rowsmith.errors import LedgerError
+from rowsmith.quality.alike import Alike
 from rowsmith.quality.gates import Rejection, Row
 from rowsmith.quality.minhash import LANES
-from rowsmith.quality.near import NearIndex
 from rowsmith.quality.seen import Seen
 from rowsmith.quality.text import comparable, mark
+from rowsmith.quality.vectors import DIGEST
 
 EXACT = 8
 """Bytes of the part of a mark by which the same texts are known."""
@@ -28,7 +30,8 @@ _LOADED_AT_ONCE = 1 << 22
 _BLOCKS_AT_ONCE = 1 << 16
 """Bytes of marks."""
 _DUPLICATE = Rejection("duplicate", "the same text exists already")
-_NEAR_DUPLICATE = Rejection("near_duplicate", "nearly the same text exists already")
+_KINDS = (0, LANES, DIGEST)
+"""Bytes of a signature, by the byte with which packed marks begin that have signatures; 0 for marks without."""
 
 
 class Claims:
@@ -40,10 +43,12 @@ class Claims:
         near: the index of signatures; None if near duplicates are welcome.
     """
 
-    def __init__(self, seen: Seen, displace: Callable[[int], None], near: NearIndex | None = None) -> None:
+    def __init__(self, seen: Seen, displace: Callable[[int], None], near: Alike | None = None) -> None:
         self._seen = seen
         self._displace = displace
         self._near = near
+        self._sign = None if near is None else near.signature
+        self._nearly = _DUPLICATE if near is None else Rejection("near_duplicate", near.reason)
 
     def load(self, blocks: Iterable[tuple[int, bytes]]) -> None:
         """Take up what the ledger says is owned: (cell, its rows' packed marks).
@@ -55,13 +60,14 @@ class Claims:
             for _ in chunks:
                 pass
         else:
-            self._near.load_many(chunk for chunk in chunks if chunk[0])
+            width = self._near.width
+            self._near.load_many(chunk for chunk in chunks if chunk[2] and len(chunk[0]) == width * len(chunk[2]))
 
     def _load_exact(self, blocks: Iterable[tuple[int, bytes]]) -> Iterator[tuple[bytes, array[int], array[int]]]:
         """Take up exact marks, and pass on (signatures, marks, cells) of the rows of some blocks at a time.
 
-        What an earlier start made that looked for no near duplicates has no signatures; all its cells are worked on
-        again, because the check is a new one.
+        What an earlier start made that looked for no near duplicates has no signatures, or others if it found them
+        otherwise; all its cells are worked on again, because the check is a new one.
         """
         for chunk, width in _chunks(blocks):
             if width == EXACT:
@@ -89,7 +95,9 @@ class Claims:
             if owner is None or owner > cell:
                 yield cell
 
-    def claim(self, holding: Holding, row: Row, fields: Sequence[str]) -> Rejection | None:
+    def claim(
+        self, holding: Holding, row: Row, fields: Sequence[str], signature: bytes | None = None
+    ) -> Rejection | None:
         """Claim a row for an attempt at a cell; None if it is the cell's now, else why not.
 
         Whether it is refused, and with which words, depends on the rows of earlier cells and on the earlier rows of
@@ -99,6 +107,7 @@ class Claims:
             holding: what the attempt has claimed so far.
             row: the row.
             fields: the fields by which rows are compared.
+            signature: by which its like is found, where that is not made of its texts.
         """
         texts = comparable(row, fields)
         cell, number = holding.cell, mark(texts)
@@ -109,9 +118,11 @@ class Claims:
             holding.denied.add(number)
             return _DUPLICATE
         losers = set() if owner is None or owner == cell else {owner}
-        signature = b""
+        signed = signature or b""
         if self._near is not None:
-            signature = self._near.signature(texts)
+            if signature is None:
+                assert self._sign is not None, "rows of this run come with their signatures"
+                signed = signature = self._sign(texts)
             alike = self._near.alike(signature)
             refused = self._refused(self._near, alike, number, holding) if alike else None
             if refused is not None:
@@ -125,14 +136,14 @@ class Claims:
             holding.handles.add(left)
         self._seen.claim(number, cell)
         holding.numbers.add(number)
-        holding.marks.append(number.to_bytes(EXACT, "big") + signature)
+        holding.marks.append(number.to_bytes(EXACT, "big") + signed)
         if losers:
             for loser in sorted(losers):
                 self._displace(loser)
         return None
 
     def _refused(
-        self, near: NearIndex, alike: Iterable[tuple[int, int]], number: int, holding: Holding
+        self, near: Alike, alike: Iterable[tuple[int, int]], number: int, holding: Holding
     ) -> Rejection | None:
         """Why a row is refused because of those that are alike, if one of them is an earlier cell's or this attempt's.
 
@@ -146,8 +157,8 @@ class Claims:
             return _DUPLICATE
         if earlier:
             holding.denied.add(min(earlier))
-            return _NEAR_DUPLICATE
-        return _NEAR_DUPLICATE if any(handle in holding.handles for _, handle in alike) else None
+            return self._nearly
+        return self._nearly if any(handle in holding.handles for _, handle in alike) else None
 
     def release(self, given_up: Iterable[bytes], kept: Iterable[bytes], cell: int) -> list[int]:
         """Give up what a cell had in earlier attempts and has no more.
@@ -195,14 +206,17 @@ class Holding:
 def packed(marks: Sequence[bytes]) -> bytes:
     """The marks of a block's rows as the ledger keeps them.
 
-    That is their exact parts; or a one, their exact parts, and their signatures. The length tells which.
+    That is their exact parts; or a byte that says what their signatures are, their exact parts, and their signatures.
+    The length tells which.
     """
     whole = b"".join(marks)
     if len(whole) == EXACT * len(marks):
         return whole
     exact = b"".join([mark[:EXACT] for mark in marks])
     signatures = b"".join([mark[EXACT:] for mark in marks])
-    return b"\1" + exact + signatures if signatures else exact
+    if not signatures:
+        return exact
+    return _KINDS.index(len(signatures) // len(marks)).to_bytes() + exact + signatures
 
 
 def unpacked(marks: bytes) -> list[bytes]:
@@ -215,7 +229,19 @@ def unpacked(marks: bytes) -> list[bytes]:
 
 def _width(marks: bytes) -> int:
     """Bytes of a row in packed marks."""
-    return EXACT + LANES if len(marks) % EXACT else EXACT
+    return EXACT + _KINDS[_kind(marks)] if len(marks) % EXACT else EXACT
+
+
+def _kind(marks: bytes) -> int:
+    """What the signatures in packed marks are, as the place in `_KINDS`.
+
+    Raises:
+        LedgerError: they are none that are known.
+    """
+    kind = marks[0]
+    if not 0 < kind < len(_KINDS):
+        raise LedgerError(f"the marks of rows in the ledger are of an unknown kind ({kind}): upgrade Rowsmith")
+    return kind
 
 
 def _sides(marks: bytes, rows: int) -> tuple[bytes, bytes]:
@@ -225,17 +251,17 @@ def _sides(marks: bytes, rows: int) -> tuple[bytes, bytes]:
 
 
 def _chunks(blocks: Iterable[tuple[int, bytes]]) -> Iterator[tuple[list[tuple[int, bytes]], int]]:
-    """Many blocks at a time, those with and those without signatures apart, and the bytes of a row in them."""
-    groups: dict[int, list[tuple[int, bytes]]] = {EXACT: [], EXACT + LANES: []}
+    """Many blocks at a time, those of each kind of marks apart, and the bytes of a row in them."""
+    groups: list[list[tuple[int, bytes]]] = [[] for _ in _KINDS]
     size = 0
-    plain, signed = groups.values()
+    plain = groups[0]
     for block in blocks:
         length = len(block[1])
-        (signed if length % EXACT else plain).append(block)
+        (groups[_kind(block[1])] if length % EXACT else plain).append(block)
         size += length
         if size >= _LOADED_AT_ONCE or len(plain) >= _BLOCKS_AT_ONCE:
-            yield from ((group, width) for width, group in groups.items())
-            groups = {width: [] for width in groups}
-            plain, signed = groups.values()
+            yield from ((group, EXACT + width) for group, width in zip(groups, _KINDS, strict=True))
+            groups = [[] for _ in _KINDS]
+            plain = groups[0]
             size = 0
-    yield from ((group, width) for width, group in groups.items())
+    yield from ((group, EXACT + width) for group, width in zip(groups, _KINDS, strict=True))

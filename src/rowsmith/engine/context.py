@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from random import Random
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
 from rowsmith.engine.again import corrected, differ_note, with_note
 from rowsmith.engine.asking import Answered, Answering, CallFile, Prompt
-from rowsmith.engine.keys import call_seed, row_id, shown
+from rowsmith.engine.keys import random_of, row_id, shown
 from rowsmith.engine.models import full_name
 from rowsmith.engine.plan import Cell
 from rowsmith.engine.sieve import Sieve
@@ -31,6 +31,14 @@ Refused = tuple[str, str, dict[str, Any]]
 _MADE = (dict, Rejection)
 
 
+class Question(NamedTuple):
+    """Something to ask: as whom, what, and what the answer must fit."""
+
+    role: str
+    prompt: Prompt
+    output: Expected[Any]
+
+
 class Context:
     """The engine's side of one cell.
 
@@ -44,6 +52,9 @@ class Context:
         max_rounds: how often rows that lack are asked for again.
         seed: of the run.
     """
+
+    _holds: ClassVar[bool] = False
+    """Whether `_settle` has anything to do."""
 
     def __init__(
         self,
@@ -75,7 +86,7 @@ class Context:
 
     def random_for(self, part: str) -> Random:
         """A generator of its own for a part of the cell."""
-        return random_of(self.cell, self._seed, part)
+        return random_of(self.cell.key, self._seed, part)
 
     def model(self, role: str) -> str:
         """The id of the model that answered last in a role for this cell; before any has, of the one to be asked.
@@ -86,8 +97,7 @@ class Context:
 
     def provider(self, role: str) -> str:
         """The name of the provider that answered last in a role for this cell, as `model`."""
-        provider = self._answered.get(role)
-        return (provider or self._asker.models.provider(role, self.cell, self._seed)).name
+        return self._by(role).name
 
     def _by(self, role: str) -> Provider:
         return self._answered.get(role) or self._asker.models.provider(role, self.cell, self._seed)
@@ -118,13 +128,7 @@ class Context:
             return self.collect_more(role, prompt, output, make, self._wants[0] - len(self._sieve.lines))
         return self._collect_in_steps(role, prompt, output, make)
 
-    async def _collect_in_steps(
-        self,
-        role: str,
-        prompt: Callable[[int], Prompt],
-        output: ListOutput[M],
-        make: Callable[[Draft[M]], Made | Awaitable[Made]],
-    ) -> None:
+    async def _collect_in_steps(self, role: str, prompt: Any, output: Any, make: Any) -> None:
         for want in self._wants:
             await self.collect_more(role, prompt, output, make, want - len(self._sieve.lines))
 
@@ -168,6 +172,8 @@ class Context:
             if made and not isinstance(made[0], _MADE):
                 made = await self._all([one for one in made if isinstance(one, Awaitable)])
             self._take(drafts, made, answered.completion.text)
+            if self._holds:
+                await self._settle()
             if reading.outcome is Outcome.CUT_OFF:
                 largest = max(1, wanted // 2)
         return len(sieve.lines) - before
@@ -180,8 +186,7 @@ class Context:
         for bad in reading.bad:
             self._sieve.refuse("answer", bad.error, bad.raw, {"call": key, "raw": bad.raw})
         if reading.outcome is not Outcome.OK:
-            origin = {"call": key, "raw": answered.completion.text}
-            self._sieve.refuse(reading.outcome, reading.detail, "", origin)
+            self._sieve.refuse(reading.outcome, reading.detail, "", {"call": key, "raw": answered.completion.text})
         self._answered[role] = provider
         entries = reading.entries[:most]
         return [
@@ -207,6 +212,11 @@ class Context:
                 ordinal = self._next()
                 drafts = [Draft(None, self, ordinal, place, [], {}) for place in range(missing)]
                 self._take(drafts, await self._all([make(draft) for draft in drafts]), "")
+                if self._holds:
+                    await self._settle()
+
+    async def _settle(self) -> None:
+        """Take or refuse what the sieve holds after a round, where it does not do so at once."""
 
     def _take(self, drafts: Sequence[Draft[Any]], made: Sequence[Made | Awaitable[Made]], raw: str) -> None:
         """Let what was made of drafts through the gates."""
@@ -219,7 +229,13 @@ class Context:
                 self._offer(one, draft)
             elif isinstance(one, Rejection):
                 calls = {"call": draft.calls[0], "raw": raw} if draft.calls else {}
-                sieve.refuse(one.gate, one.reason, _first_text(draft.entry), calls)
+                # An entry is known by its first text.
+                texts = (
+                    []
+                    if draft.entry is None
+                    else [text for text in vars(draft.entry).values() if isinstance(text, str)]
+                )
+                sieve.refuse(one.gate, one.reason, texts[0] if texts else "", calls)
 
     async def _all(self, making: Sequence[Awaitable[Made]]) -> list[Made | Awaitable[Made]]:
         """Every draft's row. One that fails does not cancel the others: their calls are paid for."""
@@ -350,6 +366,27 @@ class Draft(Generic[D]):
         self.origin = self.origin or provider
         return answer
 
+    async def ask_at_once(self, questions: Sequence[Question]) -> list[Any]:
+        """Ask several things about this entry at the same time: the answers, in the order of the questions.
+
+        Raises:
+            AnswerError, ProviderError: as `ask`, of the first that failed; the others are asked to their end.
+        """
+        places = [self._ordinal().rpartition(".") for _ in questions]
+        asking = [Draft(self.entry, self._context, call, int(place), [], {}) for call, _, place in places]
+        found = await asyncio.gather(
+            *(draft.ask(*question) for draft, question in zip(asking, questions, strict=True)), return_exceptions=True
+        )
+        for draft in asking:
+            self.calls += draft.calls
+            self.refused += draft.refused
+            self._answered |= draft._answered
+            self.origin = self.origin or draft.origin
+        failed = [one for one in found if isinstance(one, BaseException)]
+        if failed:
+            raise next((one for one in failed if not isinstance(one, AnswerError)), failed[0])
+        return found
+
     def model(self, role: str) -> str:
         """The id of the model that answered last about this entry in a role; before any has, of the one to be asked."""
         provider = self._answered.get(role)
@@ -359,13 +396,3 @@ class Draft(Generic[D]):
         ordinal = f"{self.ordinal}.{self.place}.{self._next}"
         self._next += 1
         return ordinal
-
-
-def _first_text(entry: BaseModel | None) -> str:
-    """The first text of an entry: what it is known by when it is spoken of."""
-    return "" if entry is None else next((value for value in vars(entry).values() if isinstance(value, str)), "")
-
-
-def random_of(cell: Cell, seed: int, part: str) -> Random:
-    """A generator seeded by the run's seed, a cell and a part of its work."""
-    return Random(call_seed(seed, cell.key, part))  # noqa: S311  # variation is no secret

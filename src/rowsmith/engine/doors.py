@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from rowsmith.engine.asking import Door, asking
 from rowsmith.engine.budget import Budget
+from rowsmith.engine.embedding import SameSize
 from rowsmith.engine.events import Event, Retry, Waiting
 from rowsmith.engine.ledger import Ledger
 from rowsmith.engine.models import Models, full_name
@@ -48,6 +49,8 @@ def open_doors(
         sender = budget.counted(provider) if budget else provider
         caller = Caller(sender, transport, limiter, options.policy, options.clock, _teller(name, emit))
         doors[id(provider)] = budget.guarded(provider, caller) if budget else caller
+    if (model := models.embeddings) is not None:
+        doors[id(model)] = SameSize(doors[id(model)], model, ledger)
     return doors
 
 

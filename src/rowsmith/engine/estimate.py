@@ -25,15 +25,15 @@ import orjson
 
 from rowsmith.engine.asking import Answered, CallFile, Price, Prompt
 from rowsmith.engine.before import Shape
-from rowsmith.engine.context import Context
+from rowsmith.engine.embedding import DryEmbedder, kit_for
 from rowsmith.engine.events import Event
 from rowsmith.engine.gauge import tokens_of
 from rowsmith.engine.keys import call_key, call_seed
-from rowsmith.engine.models import Models, full_name
+from rowsmith.engine.kit import PLAIN
+from rowsmith.engine.models import EMBEDDING, Models, full_name
 from rowsmith.engine.plan import Cell, Plan
 from rowsmith.engine.recipe import Recipe
 from rowsmith.engine.sampling import Trial
-from rowsmith.engine.sieve import Sieve
 from rowsmith.engine.wording import money
 from rowsmith.errors import AnswerError, BadRequestError
 from rowsmith.llm.prices import Prices
@@ -181,6 +181,9 @@ class DryAsker:
         body, question = provider.encode(request), self._stand_in.encode(request)
         asked = orjson.loads(question)
         who, size = (self._places[id(provider)], role), tokens_of(len(body))
+        if role == EMBEDDING:
+            self.noted.append((who, Usage(size)))
+            return Answered(Completion(""), call_key(provider.endpoint, body), provider)
         try:
             text = answer(question, asked["schema"], asked["hints"])
         except BadRequestError as error:
@@ -250,8 +253,9 @@ def weighted(plan: Plan, count: int) -> Iterator[tuple[int, float]]:
 async def _walk(recipe: Recipe, asker: DryAsker, cell: Cell) -> list[tuple[Who, Usage]]:
     """The calls that a cell would make if every answer were good."""
     before = len(asker.noted)
-    sieve = Sieve(cell, (), recipe.text_fields, None, _unheard)
-    context = Context(cell, (cell.want,), asker, sieve, CallFile({}, None), max_rounds=0, seed=recipe.seed)
+    kit = PLAIN if asker.models.embeddings is None or not recipe.unique else kit_for(DryEmbedder(asker))
+    sieve = kit.sieve(cell, (), recipe.text_fields, None, _unheard)
+    context = kit.context(cell, (cell.want,), asker, sieve, CallFile({}, None), max_rounds=0, seed=recipe.seed)
     # A made-up answer may not be good enough for the recipe's own checks; what was asked until then is noted.
     with suppress(AnswerError):
         await recipe.make(cell, context)

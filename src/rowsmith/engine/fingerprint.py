@@ -56,6 +56,8 @@ class Fingerprint:
 
 def fingerprint(recipe: Recipe, models: Models, plan: Plan) -> Fingerprint:
     """The fingerprint of a run about to start."""
+    # What rows are compared by is described with the checks.
+    models = models.writing
     fields = dict(recipe.describe())
     checks = {"version": recipe.version} | {name: fields.pop(name) for name in recipe.check_fields if name in fields}
     grows: dict[str, Any] = {name: fields.pop(name) for name in recipe.growing_fields if name in fields}

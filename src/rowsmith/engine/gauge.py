@@ -50,10 +50,10 @@ class Gauge:
     def most(self, size: int, *, alone: bool) -> Taken:
         """What a request of so many bytes may take, its answer included; `alone` if no other is under way."""
         bound = size + HIDDEN
-        if self._cap is not None:
+        if self._cap:
             return self._taken(bound, self._cap)
         if not self._calls:
-            return self._taken(bound, TYPICAL if alone else LONGEST)
+            return self._taken(bound, 0 if self._cap == 0 else TYPICAL if alone else LONGEST)
         # Of n calls the largest is passed by the next in one case of n + 1: the margin shrinks as they grow in number.
         margin = 1 + self._calls**-0.5
         return self._taken(min(bound, math.ceil(size * self._densest * margin)), math.ceil(self._longest * margin))
@@ -62,7 +62,8 @@ class Gauge:
         """What a call has taken, and its estimated tokens where the service did not tell any."""
         usage, estimated = completion.usage, None
         if not usage.input_tokens and not usage.output_tokens:
-            usage = estimated = Usage(tokens_of(size), tokens_of(len(completion.text.encode())))
+            answered = 0 if self._cap == 0 else tokens_of(len(completion.text.encode()))  # vectors are no text
+            usage = estimated = Usage(tokens_of(size), answered)
         self._calls += 1
         self._longest = max(self._longest, usage.output_tokens)
         self._densest = max(self._densest, usage.input_tokens / max(1, size))

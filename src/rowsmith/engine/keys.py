@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from functools import lru_cache
+from random import Random
 
 CALL_KEY = "sha256"
 """The algorithm of a call's key, the prefix under which rows and reports show it."""
@@ -39,3 +40,8 @@ def call_seed(seed: int, cell_key: int, ordinal: str) -> int:
     """A 63-bit seed for one call, from the run's seed, the cell and the call's ordinal."""
     mixed = (cell_key ^ (seed * 0x9E3779B97F4A7C15) ^ (zlib.crc32(ordinal.encode()) * 0xBF58476D1CE4E5B9)) & (2**64 - 1)
     return ((mixed ^ (mixed >> 31)) * 0x94D049BB133111EB & (2**64 - 1)) >> 1
+
+
+def random_of(cell_key: int, seed: int, part: str) -> Random:
+    """A generator seeded by the run's seed, a cell and a part of its work."""
+    return Random(call_seed(seed, cell_key, part))  # noqa: S311  # variation is no secret

@@ -30,6 +30,7 @@ async def check_models(
     choices: Sequence[Choice] = (),
     roles: Mapping[int, Sequence[str]] | None = None,
     calls: bool = True,
+    embeddings: Provider | None = None,
 ) -> list[Finding]:
     """Ask every model one tiny thing, all at once.
 
@@ -40,11 +41,15 @@ async def check_models(
         choices: how they share the work: where one stands in for another, its failure does not end the run.
         roles: what each model is asked as, by its place in `models`; those that are in no list are asked as anything.
         calls: really ask; otherwise only limits and prices are looked at.
+        embeddings: which of the models is to make vectors.
     """
     probed: list[Probed | None] = [None] * len(models)
     if calls:
         async with Transport() as transport:
-            probed = list(await asyncio.gather(*(probe(provider, transport, price, clock) for provider in models)))
+            probing = [
+                probe(provider, transport, price, clock, vectors_wanted=provider is embeddings) for provider in models
+            ]
+            probed = list(await asyncio.gather(*probing))
     failed = [
         provider
         for provider, came in zip(models, probed, strict=True)
@@ -73,6 +78,9 @@ def _about(
     elif came.fault:
         text = f"answers, but not as it was asked to ({came.fault}); the run will have to ask again"
         yield Finding(subject, Verdict.WARNING, text)
+    elif came.numbers:
+        text = f"gives vectors of {came.numbers:,} numbers in {came.seconds:.1f} s"
+        yield Finding(subject, Verdict.OK, f"{text}; limits: {_limits(provider.limits, came.told)}")
     else:
         above = "" if came.rung is provider.rungs[0] else f" ({_WAYS[provider.rungs[0]]} is refused)"
         how = f"answers by {_WAYS[came.rung]}{above} in {came.seconds:.1f} s"

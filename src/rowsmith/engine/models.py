@@ -14,6 +14,8 @@ from rowsmith.llm.sharing import Choice, Fallback, Spread, Turn, first, leaves, 
 
 WRAPPERS = (Fallback, Spread)
 """What a choice is that is no provider itself."""
+EMBEDDING = "embedding"
+"""The role of the model by whose vectors rows are compared: it is part of how rows are checked, and writes none."""
 
 
 def full_name(provider: Provider) -> str:
@@ -62,6 +64,21 @@ class Models:
     def owner(self, cell: Cell, seed: int) -> Provider:
         """Which of `llms` a cell was planned for: the one that is asked first in every role without its own model."""
         return self.provider("", cell, seed)
+
+    def comparing_by(self, embeddings: Provider | None) -> Models:
+        """These models, and the one by whose vectors rows are compared; None for none."""
+        return self if embeddings is None else Models(self.llms, {**self.roles, EMBEDDING: embeddings})
+
+    @property
+    def writing(self) -> Models:
+        """These models without the one by whose vectors rows are compared."""
+        return Models(self.llms, {role: choice for role, choice in self.roles.items() if role != EMBEDDING})
+
+    @property
+    def embeddings(self) -> Provider | None:
+        """The model by whose vectors rows are compared; None for none."""
+        choice = self.roles.get(EMBEDDING)
+        return None if choice is None else first(choice)
 
     @property
     def deal(self) -> bool:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from rowsmith.engine.asking import Price
 from rowsmith.errors import BadRequestError, ConfigError, ProviderError, ProviderTimeoutError
+from rowsmith.llm import vectors
 from rowsmith.llm.clock import Clock
 from rowsmith.llm.learned import Headers
 from rowsmith.llm.parameters import refusal
@@ -42,6 +43,7 @@ class Probed:
         cost: in US dollars; None where no price is known.
         refused: the parameters that it refuses, and that were left out.
         told: the limits that the service tells of in its headers, in words.
+        numbers: of a vector, where vectors were asked for.
     """
 
     rung: Rung
@@ -52,13 +54,16 @@ class Probed:
     cost: float | None = None
     refused: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
+    numbers: int = 0
 
 
 _OUTPUT = Output(Capital)
 _QUESTION = (Message.user("Which city is the capital of France? Answer with the country and its capital."),)
 
 
-async def probe(provider: Provider, transport: Transport, price: Price, clock: Clock) -> Probed:
+async def probe(
+    provider: Provider, transport: Transport, price: Price, clock: Clock, *, vectors_wanted: bool = False
+) -> Probed:
     """Ask a model one small thing, and step down the ladder of structured output where it refuses a rung.
 
     Nothing is tried again: a check is to say how things are now. It costs some hundred tokens.
@@ -68,12 +73,15 @@ async def probe(provider: Provider, transport: Transport, price: Price, clock: C
         transport: an open one.
         price: what a call costs.
         clock: the time.
+        vectors_wanted: ask for a vector of the question instead of an answer.
     """
     rungs, rung, omit = iter(provider.rungs[1:]), provider.rungs[0], frozenset[str]()
     refused: tuple[str, ...] = ()
     while True:
-        hints = {"country": "France", "capital": "Paris"}
-        request = Request(_OUTPUT.prompt_for(rung, _QUESTION), _OUTPUT.schema, rung, hints, omit=omit)
+        request = Request(_QUESTION)
+        if not vectors_wanted:
+            hints = {"country": "France", "capital": "Paris"}
+            request = Request(_OUTPUT.prompt_for(rung, _QUESTION), _OUTPUT.schema, rung, hints, omit=omit)
         started = clock.now()
         try:
             async with asyncio.timeout(PROBE_SECONDS):
@@ -99,17 +107,28 @@ async def probe(provider: Provider, transport: Transport, price: Price, clock: C
             return Probed(rung, failed, refused=refused)
         except TimeoutError:
             return Probed(rung, _silent(provider), refused=refused)
-        came = _read(provider, rung, completion, clock.now() - started, price, clock)
+        came = _read(provider, rung, completion, clock.now() - started, price, clock, vectors_wanted)
         return replace(came, refused=refused)
 
 
-def _read(provider: Provider, rung: Rung, completion: Completion, seconds: float, price: Price, clock: Clock) -> Probed:
-    reading = _OUTPUT.read(completion)
-    fault = "" if reading.value is not None else f"{reading.outcome}: {reading.detail}".rstrip(": ")
+def _read(
+    provider: Provider,
+    rung: Rung,
+    completion: Completion,
+    seconds: float,
+    price: Price,
+    clock: Clock,
+    vectors_wanted: bool,
+) -> Probed:
+    fault, numbers = "", 0
+    if vectors_wanted:
+        numbers = len(vectors.read(completion.text)[0])
+    elif (reading := _OUTPUT.read(completion)).value is None:
+        fault = f"{reading.outcome}: {reading.detail}".rstrip(": ")
     told = Headers().read(completion.headers or {}, clock.now(), clock.date())
     limits = tuple(f"{one.limit:,.0f} {one.unit}{_per(one.window)}" for one in told)
     usage = completion.usage
-    return Probed(rung, None, fault, seconds, usage, price(provider, usage), told=limits)
+    return Probed(rung, None, fault, seconds, usage, price(provider, usage), told=limits, numbers=numbers)
 
 
 def _per(window: float | None) -> str:

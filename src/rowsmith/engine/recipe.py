@@ -10,6 +10,7 @@ from rowsmith.engine.plan import Cell, Rows
 
 if TYPE_CHECKING:
     from rowsmith.engine.context import Context
+    from rowsmith.llm.provider import Provider
     from rowsmith.quality.gates import Gate
 
 
@@ -58,6 +59,14 @@ class Recipe(Protocol):
     @property
     def near_duplicates(self) -> float | None:
         """The similarity from which on a row whose like exists is refused too; None for none."""
+
+    @property
+    def embeddings(self) -> Provider | None:
+        """The model by whose vectors rows are alike; None to compare their words.
+
+        Raises:
+            ConfigError: what names it is wrong, or it needs a key.
+        """
 
     @property
     def max_rounds(self) -> int:

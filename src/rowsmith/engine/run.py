@@ -23,6 +23,7 @@ from rowsmith.engine.cellwork import CellWork
 from rowsmith.engine.claims import Claims
 from rowsmith.engine.crew import Crew
 from rowsmith.engine.doors import open_doors
+from rowsmith.engine.embedding import comparing
 from rowsmith.engine.ending import Ending
 from rowsmith.engine.estimate import Estimate, estimate
 from rowsmith.engine.events import CallMade, Event, Listener, RunFinished, RunStarted
@@ -44,7 +45,6 @@ from rowsmith.llm.limits import Stopped
 from rowsmith.llm.prices import Prices
 from rowsmith.llm.structured.rungs import Rungs
 from rowsmith.llm.transport import Transport
-from rowsmith.quality.near import NearIndex
 from rowsmith.quality.seen import Seen
 
 _log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class Run:
         source: Mapping[str, Any] | None = None,
     ) -> None:
         self._recipe = recipe
-        self._models = models
+        self._models = models = models.comparing_by(recipe.embeddings)
         self._paths = RunPaths.of(output)
         self._options = options or Options()
         self._statistics = Statistics()
@@ -283,6 +283,9 @@ class Run:
             if tray is None
             else self._asker(ledger, self._callers, self._tell_of_batches, tray.hand_in)
         )
+        # Vectors are asked for at once, in a batch run too.
+        at_once = asker if tray is None else self._asker(ledger, self._callers, self._tell_of_batches)
+        near, kit = comparing(self._recipe, plan.total_rows, ledger, at_once)
         work = CellWork(
             self._recipe,
             asker,
@@ -292,9 +295,10 @@ class Run:
             reopen=crew.reopen,
             tray=tray,
             followed=bool(self._listeners),
+            kit=kit,
         )
         if self._recipe.unique:
-            work.claims = Claims(Seen(plan.total_rows), work.displaced, self._near())
+            work.claims = Claims(Seen(plan.total_rows), work.displaced, near)
             work.claims.load(ledger.marks())
         shift = Shift(crew, work, ledger, self._ending, self._at_once(len(plan)))
         try:
@@ -332,10 +336,6 @@ class Run:
     def _waves(self, ledger: Ledger, transport: Transport) -> Waves:
         office = Office(ledger, self._models, transport, self._options, self._budget, self._emit, self._ending)
         return Waves(office, self.plan, at_batch_price(self._price))
-
-    def _near(self) -> NearIndex | None:
-        threshold = self._recipe.near_duplicates
-        return None if threshold is None else NearIndex(threshold, self.plan.total_rows)
 
     def _asker(
         self,

@@ -13,6 +13,7 @@ from rowsmith.engine.asking import Answered, Answering, CallFile, Prompt
 from rowsmith.engine.before import Shape
 from rowsmith.engine.cellwork import CellWork
 from rowsmith.engine.claims import Claims
+from rowsmith.engine.embedding import comparing
 from rowsmith.engine.events import CallMade, Event, RowRejected
 from rowsmith.engine.keys import shown
 from rowsmith.engine.ledger import CellStatus, Kind, Ledger
@@ -24,7 +25,6 @@ from rowsmith.errors import ConfigError
 from rowsmith.llm.limits import Stopped
 from rowsmith.llm.values import Completion, Message
 from rowsmith.quality.gates import Row
-from rowsmith.quality.near import NearIndex
 from rowsmith.quality.seen import Seen
 
 if TYPE_CHECKING:
@@ -135,12 +135,12 @@ class Trials:
         finished = record is not None and record.status in (CellStatus.DONE, CellStatus.SHORT)
         trial = self._trials[cell.number] = Trial(cell)
         witness = Witness(self.shut if finished else self.asker, trial.exchanges)
+        recipe = self._recipe
+        near, kit = comparing(recipe, cell.want, self._ledger, witness)
         work = CellWork(
-            self._recipe, witness, self._ledger, self.tell, max_rounds=self._recipe.max_rounds, reopen=_nothing
+            recipe, witness, self._ledger, self.tell, max_rounds=recipe.max_rounds, reopen=_nothing, kit=kit
         )
-        if self._recipe.unique:
-            threshold = self._recipe.near_duplicates
-            near = None if threshold is None else NearIndex(threshold, cell.want)
+        if recipe.unique:
             work.claims = Claims(Seen(cell.want), _nothing, near)
         lines: Sequence[bytes] = ()
         try:

@@ -19,6 +19,8 @@ from rowsmith.generator.models import spec_of
 from rowsmith.generator.presets import Preset, for_reliability, for_throughput
 from rowsmith.generator.recipe import ContentFilter, Wording
 from rowsmith.generator.retries import ChosenRetries, chosen
+from rowsmith.generator.tool_use import toolbox_of
+from rowsmith.llm.registry import check_name
 from rowsmith.prompts.template import Template
 
 
@@ -41,7 +43,10 @@ class Adjustable:
                 raise ConfigError(f"DataSetGenerator has no argument {name!r}. {did_you_mean(name, known)}")
         self.config = GeneratorConfig(instructions=instructions, **settings)
         self._spec = spec_of(**model)
-        self._kind = kind_of(self.config)
+        check_name(self._spec)
+        self._toolbox = toolbox_of(self.config)
+        waits = self._toolbox is not None and self._toolbox.needs_listing
+        self._kind = None if waits else kind_of(self.config, self._toolbox)
         self._variables = {**OWN_VARIABLES, **self.config.variables}
         self._templates: dict[str, Template] = {}
         self._filters: list[ContentFilter] = []
@@ -56,7 +61,7 @@ class Adjustable:
         `{audience_level}`, `{complexity}`, `{content_type}`, and what `set_variables` has set.
 
         Args:
-            conversation_type: `instruction`, `conversation`, `chain_of_thought` or `structured`.
+            conversation_type: `instruction`, `conversation`, `chain_of_thought`, `structured` or `tool_calling`.
             template: what is asked about a topic.
 
         Raises:

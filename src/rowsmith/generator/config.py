@@ -14,7 +14,7 @@ from rowsmith.prompts.check import check
 from rowsmith.prompts.template import NAME, Template
 from rowsmith.quality.config import GatesConfig
 
-ConversationType = Literal["instruction", "conversation", "chain_of_thought", "structured"]
+ConversationType = Literal["instruction", "conversation", "chain_of_thought", "structured", "tool_calling"]
 CONVERSATION_TYPES: tuple[ConversationType, ...] = get_args(ConversationType)
 
 TOPIC, CONTEXT, EXAMPLES = "topic", "context", "examples"
@@ -27,6 +27,7 @@ OWN_VARIABLES: Mapping[str, str] = {
 """Variables of templates that have a value from the start; those of a topic are filled in for each."""
 
 DEFAULT_TEMPLATE = "Topic: {topic}"
+MOST_TOOL_STEPS = 20
 
 
 class GeneratorConfig(Config):
@@ -41,6 +42,21 @@ class GeneratorConfig(Config):
         conversation_type: what a row is; see `rowsmith.generator.kinds`.
         output_model: for `structured`: a Pydantic model, a mapping of fields, or `module:Class`.
         numeric_answers: for `chain_of_thought`: every final answer must be a number.
+        tools: for `tool_calling`: what the assistant may call: Python functions, OpenAI's schemas, `Tool`s and
+            `MCPServer`s.
+        tool_results: where results come from: `simulated` by a model, or `executed` for each call.
+        tool_model: who simulates them, as the constructor takes a model; the writer if None.
+        max_tool_steps: rounds of calls in one conversation at most, each after the results of those before.
+        min_tool_steps: rounds at least; if None, 2 where `max_tool_steps` allows them, else 1.
+        max_parallel_calls: calls of one round at most.
+        only_used_tools: a row's `tools` lists those that it calls, in place of all.
+        tool_errors: what becomes of an executed call that fails: `reject` refuses the row, and another is asked for;
+            `keep` makes the error the call's result, to which the assistant answers.
+        tool_timeout: seconds that one executed call may take.
+        tool_memory_mb: MB of memory that a process which executes functions may have.
+        tool_concurrency: calls that are executed at once.
+        tool_env: names of environment variables that executed functions see besides the usual ones.
+        tool_failure_rate: share of simulated calls, from 0 to 1, whose result is to be an error; they are drawn.
         example_data: examples of what is wanted; three of them, drawn anew for every topic, stand in its prompt.
         variables: values of the templates' variables: of `audience`, `audience_level`, `complexity`, `content_type`,
             and any of your own.
@@ -64,6 +80,19 @@ class GeneratorConfig(Config):
     conversation_type: ConversationType = "instruction"
     output_model: Any = None
     numeric_answers: bool = False
+    tools: Any = None
+    tool_results: Literal["simulated", "executed"] = "simulated"
+    tool_model: Any = None
+    max_tool_steps: int = Field(default=1, ge=1, le=MOST_TOOL_STEPS)
+    min_tool_steps: int | None = Field(default=None, ge=1, le=MOST_TOOL_STEPS)
+    max_parallel_calls: int = Field(default=4, ge=1, le=32)
+    only_used_tools: bool = False
+    tool_errors: Literal["reject", "keep"] = "reject"
+    tool_failure_rate: float = Field(default=0.0, ge=0, le=1)
+    tool_timeout: float = Field(default=30.0, gt=0)
+    tool_memory_mb: int = Field(default=1024, ge=128)
+    tool_concurrency: int = Field(default=4, ge=1)
+    tool_env: list[str] = Field(default_factory=list)
     example_data: list[dict[str, Any]] = Field(default_factory=list)
     variables: dict[str, str] = Field(default_factory=dict)
     temperature: float | None = None
@@ -100,6 +129,53 @@ class GeneratorConfig(Config):
                 f"{'not given' if self.output_model is None else 'given'}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _tools_fit(self) -> GeneratorConfig:
+        calls = self.conversation_type == "tool_calling"
+        if (self.tools is not None) != calls:
+            raise ConfigError(
+                "tools and conversation_type='tool_calling' belong together: the conversation_type is "
+                f"{self.conversation_type!r}, and tools are {'not given' if self.tools is None else 'given'}"
+            )
+        if not calls and (others := sorted(_TOOL_SETTINGS & self.model_fields_set)):
+            raise ConfigError(
+                f"{others[0]} is a setting of conversation_type='tool_calling'; the conversation_type is "
+                f"{self.conversation_type!r}"
+            )
+        if self.least_tool_steps > self.max_tool_steps:
+            raise ConfigError(
+                f"min_tool_steps is {self.min_tool_steps} and max_tool_steps {self.max_tool_steps}: raise the latter"
+            )
+        if self.tool_results == "executed":
+            simulated = {"tool_model": self.tool_model, "tool_failure_rate": self.tool_failure_rate or None}
+            for name, value in simulated.items():
+                if value is not None:
+                    raise ConfigError(f"{name} is for simulated results; tool_results is 'executed'")
+        elif others := [name for name in _OF_EXECUTION if name in self.model_fields_set]:
+            more = "; of simulated ones, tool_failure_rate says how many are to fail" if "errors" in others[0] else ""
+            raise ConfigError(f"{others[0]} is for executed calls, and tool_results is 'simulated'{more}")
+        return self
+
+    @property
+    def least_tool_steps(self) -> int:
+        """Rounds of calls that a conversation has at least."""
+        return min(2, self.max_tool_steps) if self.min_tool_steps is None else self.min_tool_steps
+
+
+_OF_EXECUTION = ("tool_errors", "tool_timeout", "tool_memory_mb", "tool_concurrency", "tool_env")
+_TOOL_SETTINGS = frozenset(
+    {
+        "tool_results",
+        "tool_model",
+        "max_tool_steps",
+        "min_tool_steps",
+        "max_parallel_calls",
+        "only_used_tools",
+        "tool_failure_rate",
+        *_OF_EXECUTION,
+    }
+)
 
 
 def must_be_a_variable(name: str) -> None:

@@ -19,6 +19,8 @@ from rowsmith.engine.sync import run_sync
 from rowsmith.errors import ConfigError, RowsmithError
 from rowsmith.generator.adjusting import Adjustable
 from rowsmith.generator.checks import budget_issues, model_issues, must_be_count, settings_issues
+from rowsmith.generator.kind import Kind
+from rowsmith.generator.kinds import kind_of
 from rowsmith.generator.making import Earlier, Making
 from rowsmith.generator.models import choice_of, spec_of
 from rowsmith.generator.monitor import GenerationStats, Monitor
@@ -32,6 +34,7 @@ from rowsmith.generator.schedule import (
     portioned,
     topics_in,
 )
+from rowsmith.generator.tool_use import roles_of
 from rowsmith.llm.sharing import Spec
 
 
@@ -124,8 +127,9 @@ class DataSetGenerator(Adjustable):
         portions, size = self._portions(
             count, batch_size, topic_model, topics, sampling_strategy=sampling_strategy, topic_sampler=topic_sampler
         )
-        recipe = self._recipe(portions, size, sys_msg=sys_msg)
-        making = Making(recipe, self._choice(model_name), self._options(options).but(fresh=fresh), output_file)
+        kind = await self._ready()
+        recipe = self._recipe(kind, portions, size, sys_msg=sys_msg)
+        making = Making(recipe, self._models(model_name), self._options(options).but(fresh=fresh), output_file)
         return await self._made(making, listeners)
 
     def create_data(
@@ -201,10 +205,11 @@ class DataSetGenerator(Adjustable):
         counts = counts_of(topics_in(topics)[:count], count, "sequential", self.config.seed)
         portions = portioned(counts, count, first=self._batches)
         self._batches += 1
-        recipe = self._recipe(portions, count, sys_msg=sys_msg, earlier=self._earlier)
-        making = Making(recipe, self._choice(model_name), self._options(options))
+        kind = await self._ready()
+        recipe = self._recipe(kind, portions, count, sys_msg=sys_msg, earlier=self._earlier)
+        making = Making(recipe, self._models(model_name), self._options(options))
         made = await self._made(making, ())
-        self._earlier.add(made, self._kind.text_fields[0])
+        self._earlier.add(made, kind.text_fields[0])
         return made
 
     def create_batch(self, topics: Iterable[Any], batch_size: int | None = None, *args: Any, **how: Any) -> Dataset:
@@ -273,7 +278,12 @@ class DataSetGenerator(Adjustable):
             choice = choice_of(self._spec if model_name is None else spec_of(model_name, None, None), config)
             options = self._options(None)
             issues += await model_issues(choice, options, size, calls=calls)
-            if any(one is not None for one in given.values()):
+            if config.tool_model is not None:
+                simulator = choice_of(spec_of(config.tool_model, None, None), config)
+                found = await model_issues(simulator, options, 1, calls=calls)
+                issues += [issue for issue in found if issue not in issues]
+            unknown = self._kind is None and not calls
+            if any(one is not None for one in given.values()) and not unknown:
                 issues += budget_issues(options, await self._estimate(count, size, choice, **given))
         except RowsmithError as error:
             if str(error) not in issues:
@@ -283,7 +293,9 @@ class DataSetGenerator(Adjustable):
     async def _estimate(self, count: int, size: int, choice: Any, **given: Any) -> Estimate:
         portions, _ = self._portions(count, size, given["topic_model"], given["topics"])
         free = self._options(None).but(max_cost=None, max_requests=None, max_tokens=None)
-        return await Run(self._recipe(portions, size), Models([choice]), "dataset.jsonl", free).estimate()
+        recipe = self._recipe(await self._ready(), portions, size)
+        models = Models([choice], roles_of(self.config, self._toolbox))
+        return await Run(recipe, models, "dataset.jsonl", free).estimate()
 
     # -- a run --------------------------------------------------------------------------------------------------------
 
@@ -308,18 +320,32 @@ class DataSetGenerator(Adjustable):
             counts = counts_of(topics_in(source), count, sampling_strategy, self.config.seed)
         return portioned(counts, size), size
 
+    async def _ready(self) -> Kind:
+        """The shape of the rows, once it is known what tools there are: MCP servers are asked, the first time."""
+        if self._kind is None:
+            assert self._toolbox is not None
+            self._toolbox = await self._toolbox.listed()
+            self._kind = kind_of(self.config, self._toolbox)
+        return self._kind
+
     def _recipe(
-        self, portions: Portions, batch_size: int, *, sys_msg: bool = True, earlier: Earlier | None = None
+        self, kind: Kind, portions: Portions, batch_size: int, *, sys_msg: bool = True, earlier: Earlier | None = None
     ) -> Generated:
         wording = self._wording(sys_msg=sys_msg)
         texts = earlier.texts if earlier is not None else {}
-        return Generated(self.config, self._kind, wording, portions, batch_size, texts)
+        return Generated(self.config, kind, wording, portions, batch_size, texts)
 
-    def _choice(self, model_name: Spec | None) -> Any:
-        return choice_of(self._spec if model_name is None else spec_of(model_name, None, None), self.config)
+    def _models(self, model_name: Spec | None) -> Models:
+        choice = choice_of(self._spec if model_name is None else spec_of(model_name, None, None), self.config)
+        return Models([choice], roles_of(self.config, self._toolbox))
 
     def _options(self, options: Options | None) -> Options:
         config = self.config
+        if options is not None and options.batch and config.tool_results == "executed":
+            raise ConfigError(
+                "calls that are executed cannot be handed in for a batch: leave out batch=True, or write "
+                "tool_results='simulated'"
+            )
         return (options or Options()).but(
             max_concurrency=config.max_concurrency,
             max_cost=config.max_cost,

@@ -6,26 +6,26 @@ Every row has `messages` (OpenAI's chat format), `topic`, `topic_path`, `model_i
 - `conversation`: nothing more; `messages` has several turns. `prompt` is the first.
 - `chain_of_thought`: `question`, `reasoning` (a list of steps) and `final_answer`.
 - `structured`: the fields of the user's own model.
+- `tool_calling`: `question`, `answer` and `tools` (OpenAI's schemas); `messages` has the calls and their results.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import orjson
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field
 
 from rowsmith.errors import ConfigError
 from rowsmith.generator.arithmetic import false_equation, number_in
 from rowsmith.generator.config import GeneratorConfig
-from rowsmith.llm.structured.output import ListOutput
+from rowsmith.generator.kind import PLACE, Kind, turn
+from rowsmith.generator.tool_calling import ToolCalling
 from rowsmith.quality.gates import Rejection, Row
 from rowsmith.recipes.outputs import RowFacts, in_words, output_model, sources_of
+from rowsmith.tools.toolbox import Toolbox
 
-PLACE = "number_of_topic"
-"""The field by which an answer about several topics says which one an entry is about."""
 OWN_FIELDS = frozenset({"messages", "topic", "topic_path", PLACE})
 
 
@@ -57,52 +57,6 @@ class ReasoningEntry(BaseModel):
     final_answer: str = Field(min_length=1, description="the answer alone, without the way to it")
 
 
-class Kind(ABC):
-    """One shape of rows.
-
-    Attributes:
-        model: of one entry of an answer.
-        one: an answer about one topic.
-        several: an answer about several, whose entries say which.
-        text_fields: the row's texts; two rows are duplicates if all of these are alike.
-    """
-
-    what: ClassVar[str]
-    """What is asked for, in the plural."""
-    text_fields: tuple[str, ...] = ("question",)
-    checked_fields: tuple[str, ...] = ()
-    """Further texts that must not be empty."""
-
-    def __init__(self, model: type[BaseModel]) -> None:
-        self.model = model
-        self.one: ListOutput[BaseModel] = ListOutput(model)
-        described = Field(default=0, description="the number of the topic that it is about, as the list has it")
-        numbered = create_model(f"{model.__name__}OnTopic", __base__=model, **{PLACE: (int, described)})  # type: ignore[call-overload]  # the name of a field that is made here
-        self.several: ListOutput[BaseModel] = ListOutput(numbered)
-
-    @property
-    def in_words(self) -> str:
-        """What an entry has, for models that do not see the schema; empty where `what` says it."""
-        return ""
-
-    @abstractmethod
-    def fields(self, entry: Any) -> Row | Rejection:
-        """The kind's own fields of a row."""
-
-    @abstractmethod
-    def said(self, fields: Row, asked: str) -> list[tuple[str, str]]:
-        """The conversation that the row is, as (role, content), without a system message.
-
-        Args:
-            fields: the kind's own.
-            asked: the prompt about the topic, for a kind that has no question of its own.
-        """
-
-    def content(self, row: Mapping[str, Any]) -> str:
-        """All that the model wrote for a row, as one text: what content filters look at."""
-        return "\n\n".join(message["content"] for message in row["messages"] if message["role"] != "system")
-
-
 class Instruction(Kind):
     """A question with its answer."""
 
@@ -115,8 +69,8 @@ class Instruction(Kind):
     def fields(self, entry: Any) -> Row | Rejection:
         return {"question": entry.question, "answer": entry.answer}
 
-    def said(self, fields: Row, asked: str) -> list[tuple[str, str]]:  # noqa: ARG002  # the contract's
-        return [("user", fields["question"]), ("assistant", fields["answer"])]
+    def said(self, fields: Row, asked: str) -> list[dict[str, Any]]:  # noqa: ARG002  # the contract's
+        return [turn("user", fields["question"]), turn("assistant", fields["answer"])]
 
 
 class Conversation(Kind):
@@ -129,15 +83,17 @@ class Conversation(Kind):
         super().__init__(ConversationEntry)
 
     def fields(self, entry: Any) -> Row | Rejection:
-        if any(not text.strip() for turn in entry.turns for text in (turn.message, turn.reply)):
+        if any(not text.strip() for one in entry.turns for text in (one.message, one.reply)):
             return Rejection("empty", "a message of the conversation is empty")
         said = [
-            (role, text) for turn in entry.turns for role, text in (("user", turn.message), ("assistant", turn.reply))
+            turn(role, text)
+            for exchange in entry.turns
+            for role, text in (("user", exchange.message), ("assistant", exchange.reply))
         ]
         return {"prompt": entry.turns[0].message, "messages": said}
 
-    def said(self, fields: Row, asked: str) -> list[tuple[str, str]]:  # noqa: ARG002  # the contract's
-        told: list[tuple[str, str]] = fields["messages"]
+    def said(self, fields: Row, asked: str) -> list[dict[str, Any]]:  # noqa: ARG002  # the contract's
+        told: list[dict[str, Any]] = fields["messages"]
         return told
 
 
@@ -172,9 +128,9 @@ class ChainOfThought(Kind):
             return Rejection("not_a_number", f"final_answer must be a number alone, and is {entry.final_answer[:60]!r}")
         return {"question": entry.question, "reasoning": steps, "final_answer": entry.final_answer}
 
-    def said(self, fields: Row, asked: str) -> list[tuple[str, str]]:  # noqa: ARG002  # the contract's
+    def said(self, fields: Row, asked: str) -> list[dict[str, Any]]:  # noqa: ARG002  # the contract's
         solution = "\n".join((*fields["reasoning"], "", f"Answer: {fields['final_answer']}"))
-        return [("user", fields["question"]), ("assistant", solution)]
+        return [turn("user", fields["question"]), turn("assistant", solution)]
 
 
 class Structured(Kind):
@@ -208,8 +164,8 @@ class Structured(Kind):
         written.pop(PLACE, None)
         return written
 
-    def said(self, fields: Row, asked: str) -> list[tuple[str, str]]:
-        return [("user", asked), ("assistant", orjson.dumps(fields).decode())]
+    def said(self, fields: Row, asked: str) -> list[dict[str, Any]]:
+        return [turn("user", asked), turn("assistant", orjson.dumps(fields).decode())]
 
     def content(self, row: Mapping[str, Any]) -> str:
         return "\n\n".join(str(row[name]) for name in self.text_fields)
@@ -219,12 +175,18 @@ class Structured(Kind):
         return sources_of(self.model)
 
 
-def kind_of(config: GeneratorConfig) -> Kind:
+def kind_of(config: GeneratorConfig, toolbox: Toolbox | None = None) -> Kind:
     """The kind that a configuration names.
+
+    Args:
+        config: the configuration.
+        toolbox: for `tool_calling`: what may be called.
 
     Raises:
         ConfigError: the output model cannot be used.
     """
+    if toolbox is not None:
+        return ToolCalling(toolbox, config)
     if config.conversation_type == "structured":
         return Structured(config.output_model)
     if config.conversation_type == "chain_of_thought":
@@ -232,7 +194,6 @@ def kind_of(config: GeneratorConfig) -> Kind:
     return Conversation() if config.conversation_type == "conversation" else Instruction()
 
 
-def messages_of(said: Sequence[tuple[str, str]], system: str | None) -> list[dict[str, str]]:
-    """A conversation in OpenAI's chat format, behind a system message if there is one."""
-    messages = [{"role": "system", "content": system}] if system else []
-    return [*messages, *({"role": role, "content": content} for role, content in said)]
+def messages_of(said: Sequence[dict[str, Any]], system: str | None) -> list[dict[str, Any]]:
+    """A conversation behind a system message, if there is one."""
+    return [turn("system", system), *said] if system else list(said)

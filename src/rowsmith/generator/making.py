@@ -20,7 +20,6 @@ from rowsmith.engine.report import Report
 from rowsmith.engine.run import Run
 from rowsmith.errors import DataSetGeneratorError, ModelError, ProviderError, RunError, ValidationError
 from rowsmith.generator.recipe import Generated
-from rowsmith.llm.sharing import Choice
 from rowsmith.topics.topic import Topic
 
 _log = logging.getLogger(__name__)
@@ -51,7 +50,7 @@ class Making:
 
     Args:
         recipe: what to make.
-        choice: who is asked.
+        models: who is asked.
         options: how it is carried out.
         output: where the run is kept; in a temporary folder if None.
 
@@ -61,9 +60,9 @@ class Making:
         report: what it came to.
     """
 
-    def __init__(self, recipe: Generated, choice: Choice, options: Options, output: str | Path | None = None) -> None:
+    def __init__(self, recipe: Generated, models: Models, options: Options, output: str | Path | None = None) -> None:
         self._recipe = recipe
-        self._models = Models([choice])
+        self._models = models
         self._options = options
         self._output = output
         self._failures: deque[ProviderError] = deque(maxlen=1)

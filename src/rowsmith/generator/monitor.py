@@ -23,6 +23,8 @@ from rowsmith.engine.events import (
 )
 from rowsmith.engine.wording import count, duration, money, rate
 from rowsmith.generator.retries import ANSWERS, CATEGORIES
+from rowsmith.generator.tool_calling import EXECUTOR, TOOL_ERROR
+from rowsmith.tools.result import ToolResult
 
 _KEPT = 10_000
 """Latencies that are kept; of more, a sample drawn evenly."""
@@ -39,11 +41,12 @@ class GenerationStats:
         rows: examples that were made.
         expected: examples that were asked for.
         rejected: answers and examples that were refused, by gate.
-        calls: calls that were answered, those from a ledger aside.
+        calls: calls that were answered, those from a ledger aside; executed calls of tools are among them.
         failed_calls: calls that failed for good.
         retries: requests that were sent again after a failure.
         error_categories: how often what went wrong: failures of calls (`timeout`, `rate_limit`, `server_error`, …),
-            answers that could not be read (`json_parse_error`, `cut_off`, `refused`, `empty`), and gates by name.
+            answers that could not be read (`json_parse_error`, `cut_off`, `refused`, `empty`), executed calls of tools
+            that failed (`tool_raised`, `tool_timeout`, …), whatever became of their rows, and gates by name.
         input_tokens: of all requests.
         output_tokens: of all answers.
         cost: US dollars; a lower bound if `unpriced`.
@@ -183,6 +186,10 @@ class Monitor:
         counts["output"] += event.usage.output_tokens
         counts["unpriced"] += event.cost is None
         self._cost += event.cost or 0.0
+        if event.role == EXECUTOR and event.completion is not None:
+            failure = ToolResult.of(event.completion.text).kind
+            if failure is not None:
+                self._errors[f"tool_{failure}"] += 1
         if len(self._latencies) < _KEPT:
             self._latencies.append(event.seconds)
         elif (place := self._random.randrange(counts["calls"])) < _KEPT:
@@ -205,4 +212,6 @@ class Monitor:
 
     def _refused(self, event: RowRejected) -> None:
         self._rejected[event.gate] += 1
+        if event.gate == TOOL_ERROR:
+            return  # the failure itself was counted when it came
         self._errors[_OUTCOMES.get(event.gate, event.gate)] += 1

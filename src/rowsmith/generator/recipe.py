@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -15,8 +15,12 @@ from rowsmith.engine.axes import Axis
 from rowsmith.engine.context import Context, Draft
 from rowsmith.engine.plan import Cell, Rows
 from rowsmith.generator.config import CONTEXT, DEFAULT_TEMPLATE, EXAMPLES, TOPIC, GeneratorConfig
-from rowsmith.generator.kinds import PLACE, Kind, Structured, messages_of
+from rowsmith.generator.kind import PLACE, Asking, Kind, Made
+from rowsmith.generator.kinds import Structured, messages_of
 from rowsmith.generator.schedule import Portion, Portions, Slot
+from rowsmith.generator.tool_calling import EXECUTOR, SIMULATOR
+from rowsmith.llm.filler.text import EACH
+from rowsmith.llm.provider import Provider
 from rowsmith.llm.structured.output import ListOutput
 from rowsmith.llm.values import Message
 from rowsmith.prompts.template import Template
@@ -103,9 +107,9 @@ class Generated:
 
     name: ClassVar[str] = "generator"
     version: ClassVar[int] = 1
-    roles: ClassVar[tuple[str, ...]] = ("writer",)
+    roles: ClassVar[tuple[str, ...]] = ("writer", EXECUTOR, SIMULATOR)
     growing_fields: ClassVar[frozenset[str]] = frozenset({"num_steps"})
-    check_fields: ClassVar[frozenset[str]] = frozenset({"gates"})
+    check_fields: ClassVar[frozenset[str]] = frozenset({"gates", "only_used_tools"})
 
     def __init__(
         self,
@@ -123,6 +127,7 @@ class Generated:
         self._batch_size = batch_size
         self.earlier = earlier or {}
         self.one, self.several = kind.one, kind.several
+        self._before = (Message.system(config.generation_system_prompt),) if config.generation_system_prompt else ()
         system = config.dataset_system_prompt
         self._system = (config.generation_system_prompt if system is None else system) if wording.sys_msg else ""
 
@@ -169,6 +174,10 @@ class Generated:
     def near_duplicates(self) -> float | None:
         return self._config.gates.near_duplicates
 
+    @property
+    def embeddings(self) -> Provider | None:
+        return self._config.gates.embedding_model
+
     def describe(self) -> Mapping[str, Any]:
         config, wording = self._config, self._wording
         asked = {"instructions", "generation_system_prompt", "conversation_type", "numeric_answers", "seed"}
@@ -183,6 +192,7 @@ class Generated:
             "num_steps": sum(self.rows.each or ()),
             "output_model": self._kind.sources() if isinstance(self._kind, Structured) else None,
             "gates": {**config.gates.describe(), "content_filters": [code_of(one) for one in wording.filters]},
+            **self._kind.describe(),
         }
 
     def group(self, cell: Cell) -> Mapping[str, str]:
@@ -257,23 +267,33 @@ class Generated:
         head = f"Write {len(slots)} {kind.what}: {how}."
         text = "\n\n".join([head, *parts, f"What is asked of each:\n{config.instructions}"])
         text += f"\n\n{kind.in_words}" if kind.in_words else ""
-        system = [Message.system(config.generation_system_prompt)] if config.generation_system_prompt else []
-        names = ", ".join(topic.name for topic in topics[:3])
-        hints = {TOPIC: names[:_SHORT], "num_samples": len(slots), "language": "en"}
-        return Prompt((*system, Message.user(text)), hints)
+        each = [{TOPIC: slot.topic.name[:_SHORT], PLACE: place} for place, slot in enumerate(slots, start=1)]
+        hints = {"num_samples": len(slots), "language": "en", EACH: each}
+        return Prompt((*self._before, Message.user(text)), hints)
 
-    def row(self, entry: BaseModel, slot: Slot, place: int, draft: Draft[Any], context: Context) -> Row | Rejection:
+    def row(
+        self, entry: BaseModel, slot: Slot, place: int, draft: Draft[Any], context: Context
+    ) -> Made | Awaitable[Made]:
         """A row of an entry that was written for a slot."""
-        made = self._kind.fields(entry)
-        if isinstance(made, Rejection):
-            return made
         asked = f"{self.about(slot, ())}\n\n{self._config.instructions}"
+        hints = {TOPIC: slot.topic.name[:_SHORT], "language": "en"}
+        made = self._kind.go_on(entry, Asking(draft, asked, self._before, hints))
+
+        def whole(fields: Made) -> Made:
+            return fields if isinstance(fields, Rejection) else self._row(fields, asked, slot, place, draft, context)
+
+        if isinstance(made, dict | Rejection):
+            return whole(made)
+        return _then(made, whole)
+
+    def _row(self, made: Row, asked: str, slot: Slot, place: int, draft: Draft[Any], context: Context) -> Row:
         messages = messages_of(self._kind.said(made, asked), self._system)
         topic = slot.topic
         metadata = {
             "provider": context.provider("writer"),
             "conversation_type": self._config.conversation_type,
             "place": place,
+            **made.pop("metadata", {}),
         }
         about = {"topic": topic.name, "topic_path": list(topic.path)}
         return {**about, **made, "messages": messages, "model_id": draft.model("writer"), "metadata": metadata}
@@ -320,7 +340,7 @@ class _Batch:
                 known.setdefault(name, []).append(_one_line(str(row[self._recipe.text_fields[0]])))
         return self._recipe.prompt(slots, self._context, known)
 
-    def row(self, draft: Draft[BaseModel]) -> Row | Rejection:
+    def row(self, draft: Draft[BaseModel]) -> Made | Awaitable[Made]:
         """The row of an entry: for the slot that it names, or else for the next one."""
         if not self._free:
             return Rejection("answer", "more entries than were asked for")
@@ -329,6 +349,10 @@ class _Batch:
         place = wanted if wanted in self._free else self._free[0]
         self._free.remove(place)
         return self._recipe.row(draft.entry, self._slots[place], place, draft, self._context)
+
+
+async def _then(made: Awaitable[Made], whole: Callable[[Made], Made]) -> Made:
+    return whole(await made)
 
 
 def _listed(examples: Sequence[Mapping[str, Any]]) -> str:

@@ -11,7 +11,9 @@ as fast as the room, nothing is won.
 - Holding: stay, and try a little more from time to time.
 
 Refusals (429) take one place each, because each refused request is one that the service had no place for; one wave of
-them takes at most half. A latency that our own event loop made is no verdict on the service.
+them takes at most half. A service that refuses nothing lets requests wait until they time out, and works on many of
+them in vain: after such a wave they go one by one until one is answered, and then as many as are answered in time.
+A latency that our own event loop made is no verdict on the service.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ _ENOUGH_STANDING = 64
 
 _FIRST_HOLD = 1.0
 _LONGEST_HOLD = 60.0
+_LONGEST_HOLD_OVERRUN = 600.0
 _WAITS_PER_PROBE = 20
 _SMALLEST_STEP = 1 / 16
 
@@ -71,6 +74,7 @@ class Concurrency:
         "_most",
         "_probe_at",
         "_reference",
+        "_resume",
         "_samples",
         "_slower",
         "_step",
@@ -98,6 +102,7 @@ class Concurrency:
         self._hold = _FIRST_HOLD
         self._probe_at = 0.0
         self._trusted = 0
+        self._resume = 0
 
     def set_ceiling(self, ceiling: int) -> None:
         """Keep below another ceiling from now on."""
@@ -117,6 +122,10 @@ class Concurrency:
             now: the time.
         """
         if ticket < self._mark:
+            return False
+        if self._resume:
+            self.room, self._resume = min(self._resume, self._ceiling), 0
+            self._begin(upcoming)
             return False
         if in_flight >= self.room:
             self._full += 1
@@ -241,7 +250,7 @@ class Concurrency:
     def _probe(self) -> None:
         """Try a little more; if it is refused or brings nothing, the next try comes after twice the time."""
         self.phase = Phase.GROWING
-        self._hold = min(_LONGEST_HOLD, self._hold * 2)
+        self._hold = max(self._hold, min(_LONGEST_HOLD, self._hold * 2))
         self._step = _SMALLEST_STEP
         self._grow()
 
@@ -280,3 +289,21 @@ class Concurrency:
         self._begin(upcoming)
         self._stand(now)
         return enough
+
+    def overrun(self, rate: float, room: int, upcoming: int, waited: float) -> None:
+        """Requests had to wait until they timed out.
+
+        A service may go on working on requests that nobody waits for any more. So they are sent one by one until one is
+        answered, and only then side by side again.
+
+        Args:
+            rate: answers per second.
+            room: how many the service can answer in time.
+            upcoming: the ticket of the next request.
+            waited: seconds that a request waited in vain: what trying for more costs if it is too much.
+        """
+        self._hold = max(self._hold, min(_LONGEST_HOLD_OVERRUN, _WAITS_PER_PROBE * waited))
+        self._shrink(rate, room)
+        self._trusted = self._resume = self.room
+        self.room = 1
+        self._begin(upcoming)

@@ -30,6 +30,12 @@ _ALONE_SECONDS = 0.25
 _SHORTEST = 0.005
 """Seconds that are worth a timer where the pace lets several go together."""
 
+_IN_TIME = 0.7
+"""The part of what can be answered within a timeout that is sent at once, after some was not."""
+
+_TOO_SLOW = 2
+"""Requests that must time out together, at least, to be taken for too many; of more than eight, a quarter of them."""
+
 _LONG_WINDOW = 7200.0
 _LONG_RESET = 600.0
 
@@ -91,6 +97,11 @@ class Allowance:
         self._paused_wave = -1
         self._pauses = 0
         self._answers_at_pause = 0
+        self._slow = 0
+        self._slow_of = 0
+        self._slow_until = 0
+        self._overrun_at = self._began
+        self._answers_at_overrun = 0
 
     # -- who shares it ---------------------------------------------------------------------------------------------
 
@@ -312,6 +323,24 @@ class Allowance:
             self._alone_until = self._open_at + _ALONE_SECONDS
         self._set_timed()
         return self._open_at - now, now - self._refused_since
+
+    def timed_out(self, ticket: int, waited: float) -> None:
+        """A request was not answered in time, so many seconds after it was sent.
+
+        One may be slow by itself. Where many of those that were in flight with it time out as well, they were too many:
+        by Little's law the service answers in time as many at once as it answers in these seconds.
+        """
+        in_flight = self.in_flight
+        self.give_back(ticket)
+        if ticket >= self._slow_until:
+            self._slow, self._slow_of, self._slow_until = 0, in_flight, self.upcoming
+        self._slow += 1
+        if self._slow == max(_TOO_SLOW, self._slow_of // 4):
+            now = self.clock.now()
+            rate = (self.answers - self._answers_at_overrun) / max(now - self._overrun_at, waited)
+            self._overrun_at, self._answers_at_overrun, self._slow_until = now, self.answers, self.upcoming
+            room = min(self._slow_of // 2, int(rate * waited * _IN_TIME))
+            self.concurrency.overrun(rate, room, self.upcoming, waited)
 
     # -- what the service says -------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from rowsmith.errors import BadRequestError, ProviderError, QuotaError, RateLimitError
+from rowsmith.errors import BadRequestError, ProviderError, ProviderTimeoutError, QuotaError, RateLimitError
 from rowsmith.llm.clock import Clock
 from rowsmith.llm.limits import Limiter, Stopped, WaitingNotice
 from rowsmith.llm.provider import Provider
@@ -79,15 +79,18 @@ class Caller:
         limiter, now = self._limiter, self._clock.now
         size = len(body)
         failures = retries = 0
+        again = False
         while True:
             ticket = limiter.try_enter(size)
             if ticket is None:
-                ticket = await limiter.enter(size, again=retries > 0)
+                ticket = await limiter.enter(size, again=again)
             started = now()
             try:
                 completion = await self.provider.complete(body, self._transport)
             except ProviderError as error:
                 retries += 1
+                # At a service that keeps all waiting, none is to be the one that times out each time.
+                again = not isinstance(error, ProviderTimeoutError)
                 failures += self._policy.counts(error)
                 seconds = self._assess(ticket, error, failures)
                 self._notify(RetryNotice(error, retries, seconds))
@@ -122,6 +125,8 @@ class Caller:
         stalled = waiting = 0.0
         if isinstance(error, RateLimitError) or (error.retryable and error.retry_after is not None):
             waiting, stalled = self._limiter.refused(ticket, error.retry_after, policy)
+        elif isinstance(error, ProviderTimeoutError):
+            self._limiter.timed_out(ticket, self.provider.timeout)
         else:
             self._limiter.failed(ticket)
         final: ProviderError | None = None

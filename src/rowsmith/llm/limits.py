@@ -201,6 +201,12 @@ class Limiter:
             self._allowance.pump()
         return waits
 
+    def timed_out(self, ticket: int, waited: float) -> None:
+        """A request was not answered in time: the service may have too many of them."""
+        with self._lock:
+            self._allowance.timed_out(ticket, waited)
+            self._allowance.pump()
+
     def failed(self, ticket: int) -> None:
         """A request has come back in some other way, or was cancelled."""
         with self._lock:

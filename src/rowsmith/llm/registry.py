@@ -95,6 +95,21 @@ def resolve(spec: str | Mapping[str, Any] | Provider) -> Provider:
     raise ConfigError(f"A model must be a text such as 'openai/gpt-5-mini', a mapping or a provider; it is {got}.")
 
 
+def check_name(spec: object) -> None:
+    """Refuse a model that no provider of could be found for, without making it: a key may come later.
+
+    Args:
+        spec: as `resolve` takes it; what is neither a text nor a mapping with one is let through.
+
+    Raises:
+        ConfigError: nothing of that name is installed.
+    """
+    written = spec.get("model") if isinstance(spec, Mapping) else spec
+    if isinstance(written, str):
+        name, slash, _ = written.strip().partition("/")
+        _point(name, written, complete=bool(slash))
+
+
 def _made(written: str, arguments: dict[str, Any]) -> Provider:
     name, slash, model_id = written.strip().partition("/")
     point = _point(name, written, complete=bool(slash))

@@ -10,6 +10,9 @@ from typing import Any, Literal
 from pydantic import Field, field_serializer, model_validator
 
 from rowsmith.config import Config
+from rowsmith.llm.embedding import EmbeddingSpec, NamedEmbedding, checked_threshold
+from rowsmith.llm.provider import Provider
+from rowsmith.llm.vectors import numpy
 from rowsmith.quality.gates import Blocklist, Filter, Gate, Length, NotEmpty
 from rowsmith.quality.minhash import scheme, signer
 
@@ -28,6 +31,10 @@ class GatesConfig(Config):
             similar depends on the task: short commands and sums with other numbers are alike and may be wanted. Needs
             the extra `dedup`, some 25 µs and 270 bytes of memory a row; with texts that are all of one mould, or below
             0.7, more time the more rows there are.
+        embeddings: the model whose vectors tell what is nearly the same, such as `openai/text-embedding-3-small`: also
+            texts that say the same in other words. `near_duplicates` is then the cosine of two vectors, 0.3 to 1, and
+            what is a good one depends on the model. None compares words. Needs the extra `embeddings`, a request for
+            each answer, and 4 bytes of memory for each number of each row's vector.
         filters: functions of your own, `(content, topic, metadata) -> (accepted, reason)` or `-> accepted`;
             `metadata` is the whole row.
     """
@@ -36,7 +43,8 @@ class GatesConfig(Config):
     max_length: int | None = Field(default=None, ge=1)
     blocklist: list[str] = Field(default_factory=list)
     duplicates: Literal["reject", "allow"] = "reject"
-    near_duplicates: float | None = Field(default=None, ge=0.5, le=1)
+    near_duplicates: float | None = Field(default=None, ge=0.3, le=1)
+    embeddings: EmbeddingSpec = None
     filters: list[Callable[..., Any]] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -50,7 +58,18 @@ class GatesConfig(Config):
                 f"near_duplicates={self.near_duplicates} refuses exact duplicates too, and duplicates='allow' wants "
                 "them; leave one of the two out"
             )
+        checked_threshold(self.near_duplicates, self.embeddings)
         return self
+
+    @property
+    def embedding_model(self) -> Provider | None:
+        """The model of `embeddings`.
+
+        Raises:
+            ConfigError: its arguments are wrong, it makes no embeddings, or it needs a key.
+        """
+        named: NamedEmbedding | None = self.embeddings
+        return None if named is None else named.model
 
     @field_serializer("filters")
     def _filters_by_code(self, filters: list[Callable[..., Any]]) -> list[str]:
@@ -61,9 +80,16 @@ class GatesConfig(Config):
 
         Raises:
             MissingDependencyError: near duplicates are to be looked for, and the extra is not installed.
+            ConfigError: as `embedding_model`.
         """
-        described = self.model_dump(mode="json")
-        return described if self.near_duplicates is None else {**described, "signatures": scheme(signer())}
+        described = self.model_dump(mode="json", exclude={"embeddings"})
+        if self.near_duplicates is None:
+            return described
+        model = self.embedding_model
+        if model is None:
+            return {**described, "signatures": scheme(signer())}
+        numpy()
+        return {**described, "embeddings": dict(model.describe())}
 
     def build(self, fields: Sequence[str]) -> list[Gate]:
         """The gates, cheap first.

@@ -44,6 +44,9 @@ class NearIndex:
         MissingDependencyError: the package that makes signatures is not installed.
     """
 
+    width = LANES
+    reason = "nearly the same text exists already"
+
     def __init__(self, threshold: float, rows: int = 0) -> None:
         self.signature = signer()
         self._mask = (1 << 8 * band_bytes(threshold)) - 1
@@ -101,9 +104,11 @@ class NearIndex:
         return entry
 
     def find(self, signature: Signature, cell: int) -> int | None:
-        """The handle of the row with this very signature that a cell owns, or None."""
+        """The handle of the row with this very signature that a cell owns, or None; also for one of another kind."""
         if self._filling is not None:
             self._wait()
+        if len(signature) != LANES:
+            return None
         (key,) = struct.unpack_from("=Q", signature)
         entry: int = self._heads[0][(key & self._mask) % self._size]
         while entry:

@@ -53,6 +53,7 @@ class AxisValues:
     unique: ClassVar[bool] = False
     """What is alike is found here, by other rules than those for texts."""
     near_duplicates: ClassVar[None] = None
+    embeddings: ClassVar[None] = None
 
     def __init__(
         self, axis: str, asked: Generated, stored: Sequence[str], *, system: str | None, seed: int, max_rounds: int

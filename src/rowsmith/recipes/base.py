@@ -16,6 +16,7 @@ from rowsmith.engine.axes import Axis, Variation, Variations, identity
 from rowsmith.engine.context import Context
 from rowsmith.engine.plan import Cell, Rows
 from rowsmith.errors import ConfigError
+from rowsmith.llm.provider import Provider
 from rowsmith.llm.values import Message
 from rowsmith.prompts.check import check
 from rowsmith.prompts.expansion import PromptExpansionConfig
@@ -215,6 +216,10 @@ class BaseRecipe(Generic[C]):
     @property
     def near_duplicates(self) -> float | None:
         return self.config.gates.near_duplicates
+
+    @property
+    def embeddings(self) -> Provider | None:
+        return self.config.gates.embedding_model
 
     def describe(self) -> Mapping[str, Any]:
         described = self.config.model_dump(mode="json", exclude=set(self.free_fields) | {"gates"})

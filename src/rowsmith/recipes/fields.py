@@ -28,7 +28,10 @@ _BOUNDED = {"str": "characters", "int": "numbers", "float": "numbers", "list": "
 
 
 class FieldSpec(Config):
-    """One field. A bare text is its type if it names one, else its description: `age: int`, `text: the review`.
+    """One field.
+
+    A bare text is its type if it names one, else its description: `age: int`, `text: the review`. A bare list has the
+    values that it may have: `level: [low, high]`.
 
     Attributes:
         type: `str`, `int`, `float`, `bool`, `enum`, `list` or `object`; told from the rest if not given, else `str`.
@@ -54,7 +57,8 @@ class FieldSpec(Config):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [{"type": "string"}, handler(core)]}
+        choices = {"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1}
+        return {"anyOf": [{"type": "string"}, choices, handler(core)]}
 
     @model_validator(mode="before")
     @classmethod
@@ -62,6 +66,8 @@ class FieldSpec(Config):
         if isinstance(given, str):
             name = _OTHER_NAMES.get(given, given)
             return {"type": name} if name in _TYPES else {"type": "str", "description": given}
+        if isinstance(given, list | tuple):
+            return {"type": "enum", "choices": list(given)}
         if not isinstance(given, Mapping):
             return given
         kind = given.get("type")

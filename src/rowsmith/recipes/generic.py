@@ -30,8 +30,8 @@ from rowsmith.quality.gates import Filter, Gate, Rejection, Row
 from rowsmith.recipes.base import BaseRecipe, Language
 from rowsmith.recipes.fields import FieldSpec
 from rowsmith.recipes.outputs import RESERVED, RowFacts, in_words, output_model, sources_of
-from rowsmith.recipes.references import load
 from rowsmith.recipes.sources import SourceConfig
+from rowsmith.references import load
 
 _TAKEN = RESERVED | {"pipeline_source"}
 _FILLED = frozenset({"num_samples", "language", "language_name"})

@@ -109,6 +109,10 @@ class Labels(BaseRecipe[LabelsDatasetConfig]):
     def near_duplicates(self) -> float | None:
         return None
 
+    @property
+    def embeddings(self) -> None:
+        return None
+
     def outer_axes(self) -> Sequence[Axis]:
         forward = self.config.forward_columns
         columns = None if forward is None else list(dict.fromkeys([self.config.text_column, *forward]))

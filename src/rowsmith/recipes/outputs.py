@@ -12,7 +12,7 @@ from rowsmith.errors import ConfigError, did_you_mean
 from rowsmith.llm.structured.shape import describe
 from rowsmith.prompts.outline import outline
 from rowsmith.recipes.fields import model_of, specs_of
-from rowsmith.recipes.references import load, source_of
+from rowsmith.references import load, source_of
 
 RESERVED = frozenset({"id", "language", "model_id", "metadata"})
 """Fields that every row has besides those of the output."""

@@ -27,8 +27,8 @@ from rowsmith.quality.text import comparable
 from rowsmith.recipes.base import BaseRecipe, DatasetConfig, Language
 from rowsmith.recipes.fields import FieldSpec
 from rowsmith.recipes.outputs import RESERVED, RowFacts, in_words, output_model, same, sources_of
-from rowsmith.recipes.references import load
 from rowsmith.recipes.task_axes import Axis, AxisValue
+from rowsmith.references import load
 
 CheckFunction = Annotated[Callable[[Row], str | None] | str, WithJsonSchema({"type": "string"})]
 """`(row) -> None`, or the reason against the row; or where such a function is."""

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     )
     from rowsmith.testing.gatekeeper import Rate
     from rowsmith.testing.server import ScriptedServer
+    from rowsmith.testing.vector_faults import FewerVectors, NotNumbers, OtherSize, Zeros
 
 __all__ = [
     "BadJSON",
@@ -51,11 +52,14 @@ __all__ = [
     "Duplicates",
     "Empty",
     "Fault",
+    "FewerVectors",
     "Garbage",
     "Hang",
     "HtmlPage",
     "Item",
     "ItemEnd",
+    "NotNumbers",
+    "OtherSize",
     "QuotaUsedUp",
     "Rate",
     "RateLimited",
@@ -70,6 +74,7 @@ __all__ = [
     "UnsupportedSchema",
     "WrongKey",
     "WrongSchema",
+    "Zeros",
 ]
 
 _HOMES = {
@@ -81,8 +86,9 @@ _HOMES = {
     "Rate": "gatekeeper",
     "Reply": "calls",
     "ScriptedServer": "server",
+    **dict.fromkeys(("FewerVectors", "NotNumbers", "OtherSize", "Zeros"), "vector_faults"),
 }
-"""The module of each name; the faults are all in `faults`."""
+"""The module of each name; the faults are in `faults` where nothing else is said."""
 
 
 def __dir__() -> list[str]:

@@ -19,6 +19,7 @@ class Asked:
         schema: the JSON Schema that the body asks the answer to fit, or None.
         rung: how the body asks for structure: `SCHEMA`, `JSON`, or `PROMPT` where nothing but the prompt may.
         seed: the sampling seed in the body, or None.
+        embedding: vectors are asked for; the messages are the texts.
     """
 
     model: str
@@ -26,6 +27,7 @@ class Asked:
     schema: Mapping[str, Any] | None = None
     rung: Rung = Rung.PROMPT
     seed: int | None = None
+    embedding: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,7 @@ class Reply:
         raw: sent as the body in place of everything above.
         content_type: the type of `raw`.
         delay: seconds before anything is sent, on top of the server's latency.
+        marred: in the body, the first text is replaced by the second: for what no JSON may hold, such as NaN.
         cut: `before`: the connection is reset in place of a reply; `middle`: after half of the body.
     """
 
@@ -102,10 +105,12 @@ class Reply:
     raw: bytes | None = None
     content_type: str = "application/json"
     delay: float = 0.0
+    marred: tuple[str, str] | None = None
     cut: Literal["", "before", "middle"] = ""
 
     def tokens(self, asked: Asked) -> Usage:
         """The usage to report."""
         if self.usage is not None:
             return self.usage
-        return Usage(sum(len(m.content) for m in asked.messages) // 4 + 1, len(self.text) // 4 + 1)
+        answered = 0 if asked.embedding else len(self.text) // 4 + 1
+        return Usage(sum(len(m.content) for m in asked.messages) // 4 + 1, answered)

@@ -18,6 +18,7 @@ from typing import Any, NoReturn, Self
 import orjson
 
 from rowsmith.errors import BadRequestError, MissingDependencyError
+from rowsmith.llm.providers.offline_embedding import hashed
 from rowsmith.testing.answers import default_answer
 from rowsmith.testing.batches.script import BatchScript, Item
 from rowsmith.testing.batches.store import BatchStore
@@ -55,6 +56,7 @@ class ScriptedServer:
     Args:
         answer: a function of the call in place of that; it gives the answer's text, or a `Reply`. What it raises is
             raised again at the end of the `with` block.
+        embed: the vector of a text, where vectors are asked for; the offline provider's where nothing is given.
         faults: what goes wrong: one fault for all, a list in order of arrival, or a function of the call. Calls that
             were turned away for their key, their model or a limit do not count.
         chances: what goes wrong how often, such as `{ServerError(): 0.05}`; which calls is decided by their bodies.
@@ -79,6 +81,7 @@ class ScriptedServer:
         self,
         answer: Answer | None = None,
         *,
+        embed: Callable[[str], Sequence[float]] = hashed,
         faults: Faults = None,
         chances: Mapping[Fault, float] | None = None,
         seed: int = 0,
@@ -95,6 +98,7 @@ class ScriptedServer:
     ) -> None:
         self.batches = BatchStore(batches or BatchScript())
         self._answer = answer
+        self._embed = embed
         self._script = Script(faults, chances, seed)
         self._latency = latency
         self._gate = Gatekeeper(
@@ -279,6 +283,9 @@ class ScriptedServer:
 
     def _reply(self, call: Call) -> Reply:
         try:
+            if call.asked.embedding:
+                made = [list(self._embed(message.content)) for message in call.asked.messages]
+                return Reply(text=orjson.dumps(made).decode())
             said = default_answer(call) if self._answer is None else self._answer(call)
         except BadRequestError as error:
             return Reply(status=400, error=str(error), code="invalid_json_schema")
@@ -293,6 +300,9 @@ class ScriptedServer:
         body = reply.raw
         if body is None:
             body = orjson.dumps(wire.write(call, reply) if reply.status == 200 else wire.error(reply))
+        if reply.marred is not None:
+            before, after = reply.marred
+            body = body.replace(before.encode(), after.encode())
         headers: Mapping[str, str] = {
             "x-request-id": f"req_{call.number}",
             "Content-Type": reply.content_type,

@@ -15,6 +15,8 @@ from typing import Any
 
 import orjson
 
+from rowsmith.engine.claims import EXACT, unpacked
+from rowsmith.engine.embedding import identity, stored_vectors
 from rowsmith.engine.events import CallFailed, CellFinished, CellStarted, Event, RowAccepted, RowRejected, RunStarted
 from rowsmith.engine.fingerprint import Fingerprint, refuse
 from rowsmith.engine.ledger import CellStatus, Ledger, RunPaths
@@ -24,7 +26,9 @@ from rowsmith.engine.options import Options
 from rowsmith.engine.report import Report
 from rowsmith.engine.run import Run
 from rowsmith.errors import ProviderError, RunError
+from rowsmith.llm.provider import Provider
 from rowsmith.llm.sharing import Choice
+from rowsmith.quality.vectors import Signature, signed
 from rowsmith.topics.config import TopicsConfig
 from rowsmith.topics.events import LevelStarted, TopicDivided, TopicFailed, TopicListener
 from rowsmith.topics.known import Known
@@ -62,16 +66,22 @@ class Past:
         finished: the last start came to its end.
         short: cells whose rounds are used up.
         rows: the rows that are committed, in the plan's order.
+        vectors: of the topics, with their signatures, where they are compared by them.
     """
 
     fingerprint: Fingerprint | None = None
     finished: bool = False
     short: int = 0
     rows: Sequence[Row] = ()
+    vectors: Mapping[Topic, Signature] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, paths: RunPaths) -> Past:
+    def of(cls, paths: RunPaths, embeddings: Provider | None = None) -> Past:
         """Read it, after a kill too: what was not committed is not there.
+
+        Args:
+            paths: where the output lies.
+            embeddings: the model by whose vectors topics are compared.
 
         Raises:
             RunError: the output cannot be used.
@@ -82,7 +92,9 @@ class Past:
             noted = ledger.meta.get("fingerprint")
             fingerprint = Fingerprint.from_json(noted) if noted else None
             short = ledger.store.count(CellStatus.SHORT)
-            return cls(fingerprint, ledger.was_finished, short, _rows(paths.rows, ledger.store.pieces(Kind.ROWS)))
+            rows = _rows(paths.rows, ledger.store.pieces(Kind.ROWS))
+            vectors = {} if embeddings is None else _vectors(ledger, rows, embeddings)
+            return cls(fingerprint, ledger.was_finished, short, rows, vectors)
 
 
 def _rows(path: Path, pieces: Any) -> list[Row]:
@@ -94,6 +106,20 @@ def _rows(path: Path, pieces: Any) -> list[Row]:
     return found
 
 
+def _vectors(ledger: Ledger, rows: Sequence[Row], embeddings: Provider) -> dict[Topic, Signature]:
+    """The vectors of topics: their marks have the signatures, and the calls what is signed."""
+    whose = identity(embeddings)
+    signed_as = [mark[EXACT:] for _, marks in ledger.marks() for mark in unpacked(marks)]
+    wanted = set(signed_as)
+    made = (signed(vector, whose) for vector in stored_vectors(ledger))
+    found: dict[bytes, Signature] = {signature: signature for signature in made if signature in wanted}
+    return {
+        topic_of(row["path"]): found[signature]
+        for row, signature in zip(rows, signed_as, strict=True)
+        if signature in found
+    }
+
+
 @dataclass(slots=True)
 class Built:
     """What a build has come to so far.
@@ -103,15 +129,19 @@ class Built:
         leaves: those that were made on the last level.
         report: of all stages of this start together.
         failures: the topics that lack subtopics.
+        vectors: of the topics, where they are compared by them.
     """
 
     made: dict[Topic, int] = field(default_factory=dict)
     leaves: set[Topic] = field(default_factory=set)
     report: Report = field(default_factory=Report)
     failures: list[Failure] = field(default_factory=list)
+    vectors: Mapping[Topic, Signature] = field(default_factory=dict)
 
-    def take(self, rows: Sequence[Row]) -> None:
-        """Take up the rows of an output instead of what is here."""
+    def take(self, past: Past) -> None:
+        """Take up what an output has instead of what is here."""
+        rows = past.rows
+        self.vectors = past.vectors
         self.made = {}
         self.leaves = set()
         for row in rows:
@@ -156,6 +186,7 @@ class TreeBuild:
         self._listener = listener
         self._source = source
         self.again = again
+        self._embeddings = None if config.embeddings is None else config.embeddings.model
         self._root = topic_of([config.topic_prompt])
         self._failed: ProviderError | None = None
         self.built = Built()
@@ -168,9 +199,9 @@ class TreeBuild:
             ProviderError: one that would befall every call; or no topic came at all because calls failed.
             RunError: the output cannot be used; or no topic came at all.
         """
-        past = Past() if self._options.fresh else Past.of(self._paths)
+        past = Past() if self._options.fresh else Past.of(self._paths, self._embeddings)
         self._must_grow(past)
-        self.built.take(past.rows)
+        self.built.take(past)
         stage, rounds = 1, self._config.max_rounds
         if past.fingerprint is not None:
             stage = int(past.fingerprint.grows.get("stage", 1)) + past.finished
@@ -184,7 +215,9 @@ class TreeBuild:
 
     async def _stage(self, stage: int, rounds: int) -> bool:
         """Divide all topics that earlier stages have made; says whether new ones are to be divided."""
-        known = Known(self._root, {topic: made for topic, made in self.built.made.items() if made < stage})
+        made = {topic: made for topic, made in self.built.made.items() if made < stage}
+        vectors = {topic: vector for topic, vector in self.built.vectors.items() if topic in made}
+        known = Known(self._root, made, vectors)
         teller = Teller(1 + max(topic.depth for topic in known.to_divide(self._config.depth)), self._listener)
         recipe = Subtopics(self._config, known, stage, rounds)
         run = Run(recipe, Models([self._llm]), self._paths.rows, self._options, [teller], source=self._source)
@@ -200,7 +233,7 @@ class TreeBuild:
     def _take(self, report: Report, known: Known) -> None:
         """Take up what a run has come to."""
         if self._paths.ledger.exists():
-            self.built.take(Past.of(self._paths).rows)
+            self.built.take(Past.of(self._paths, self._embeddings))
         before = self.built.report
         self.built.report = replace(
             report,

@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from rowsmith.config import Config
+from rowsmith.llm.embedding import EmbeddingSpec, checked_threshold
 from rowsmith.topics.topic import cleaned
 
 
@@ -22,6 +23,8 @@ class TopicsConfig(Config):
             None keeps them in a folder that is deleted with the object: such a build cannot be gone on with later.
         near_duplicates: also refuse a topic whose words are nearly those of another: the similarity from which on they
             are, 0.5 to 1. Topics that differ in case, spaces and signs at their ends alone are always refused.
+        embeddings: the model whose vectors tell which topics are nearly the same, such as `ollama/nomic-embed-text`:
+            also those that say the same in other words. `near_duplicates` is then the cosine of two vectors, 0.3 to 1.
         seed: of everything that is drawn.
         max_rounds: how often topics that are lacking below one are asked for again.
     """
@@ -31,7 +34,8 @@ class TopicsConfig(Config):
     degree: int = Field(default=10, ge=1)
     depth: int = Field(default=3, ge=1)
     output_file: str | None = None
-    near_duplicates: float | None = Field(default=None, ge=0.5, le=1)
+    near_duplicates: float | None = Field(default=None, ge=0.3, le=1)
+    embeddings: EmbeddingSpec = None
     seed: int = Field(default=0, ge=0)
     max_rounds: int = Field(default=5, ge=0)
 
@@ -41,6 +45,11 @@ class TopicsConfig(Config):
         if not text.strip():
             raise ValueError("is empty: it names what all topics are about, such as 'Machine learning'")
         return cleaned(text)
+
+    @model_validator(mode="after")
+    def _threshold_fits(self) -> Self:
+        checked_threshold(self.near_duplicates, self.embeddings)
+        return self
 
 
 class GraphConfig(TopicsConfig):

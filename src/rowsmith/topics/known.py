@@ -8,11 +8,13 @@ from typing import Any, overload
 from rowsmith.quality.gates import Rejection, Row
 from rowsmith.quality.near import NearIndex
 from rowsmith.quality.text import normalised
+from rowsmith.quality.vectors import Signature, VectorIndex
 from rowsmith.topics.hierarchy import Hierarchy
-from rowsmith.topics.topic import Topic
+from rowsmith.topics.topic import Topic, topic_of
 
 _SHOWN = 24
 _DUPLICATE = "the same text exists already"
+_NONE: Mapping[Topic, Signature] = {}
 _NEAR = "nearly the same text exists already"
 
 
@@ -25,10 +27,12 @@ class Known:
     Args:
         root: of the tree.
         made: each topic, with the number of the stage that made it, from 1.
+        vectors: of these topics, with their signatures, where they are compared by them.
     """
 
-    def __init__(self, root: Topic, made: Mapping[Topic, int]) -> None:
+    def __init__(self, root: Topic, made: Mapping[Topic, int], vectors: Mapping[Topic, Signature] = _NONE) -> None:
         self.made = made
+        self.vectors = vectors
         self.hierarchy = Hierarchy([root, *made])
 
     def to_divide(self, depth: int) -> Topics:
@@ -81,7 +85,7 @@ class Distinct:
 
     Args:
         known: the earlier stages.
-        near_duplicates: the similarity from which on topics are alike; None compares whole topics only.
+        near_duplicates: the similarity from which on their words are alike; None compares whole topics only.
     """
 
     name = "duplicate"
@@ -108,3 +112,24 @@ class Distinct:
         if self._near is not None and self._near.alike(self._near.signature([text])):
             return Rejection(self.name, _NEAR)
         return row
+
+
+class DistinctByVectors(Distinct):
+    """Also rejects a topic that says nearly the same as one that an earlier stage has made.
+
+    Args:
+        known: the earlier stages.
+        threshold: the cosine from which on topics are alike.
+    """
+
+    def __init__(self, known: Known, threshold: float) -> None:
+        super().__init__(known, None)
+        self._index = VectorIndex(threshold, len(known.made))
+        for number, signature in enumerate(known.vectors.values()):
+            self._index.add(signature, 0, number)
+
+    def check_vector(self, row: Row, signature: Signature) -> Rejection | None:
+        """Why not, or None."""
+        if topic_of(row["path"]) in self._known.made or not self._index.alike(signature):
+            return None
+        return Rejection(self.name, self._index.reason)

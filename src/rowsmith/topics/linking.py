@@ -60,6 +60,7 @@ class Linking:
     sample: ClassVar[int | None] = None
     unique: ClassVar[bool] = False
     near_duplicates: ClassVar[float | None] = None
+    embeddings: ClassVar[None] = None
     gates: ClassVar[Sequence[Gate]] = ()
 
     def __init__(self, config: GraphConfig, hierarchy: Hierarchy, max_rounds: int) -> None:

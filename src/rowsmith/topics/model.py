@@ -15,6 +15,7 @@ from rowsmith.engine.options import Options
 from rowsmith.engine.report import Report
 from rowsmith.engine.sync import run_sync
 from rowsmith.errors import ConfigError, did_you_mean
+from rowsmith.llm.registry import check_name
 from rowsmith.llm.sharing import Choice, Spec, choose
 from rowsmith.topics.build import Failure, TreeBuild
 from rowsmith.topics.collection import TopicCollection
@@ -79,7 +80,9 @@ class TopicModel(TopicCollection):
             **settings,
         )
         super().__init__()
-        self._begin(config, named(model_name, provider, llm, temperature))
+        model = named(model_name, provider, llm, temperature)
+        check_name(model)
+        self._begin(config, model)
 
     @classmethod
     def _of(cls, hierarchy: Hierarchy) -> Self:

@@ -13,6 +13,10 @@ _LINE = 24
 """Height of a topic, in pixels."""
 _LETTER = 7.2
 """Width that a letter is reckoned with; a wide one (Chinese, Japanese, Korean) takes two."""
+_BOLDER = 1.12
+"""How much wider bold letters are."""
+_BOLD = 2
+"""Levels, with the root, that are written in bold."""
 _GAP = 48
 _EDGE = 16
 _COLOURS = ("#1f4e79", "#2e7d5b", "#8a5a00", "#7a2f6b", "#3f51b5", "#9b2c2c", "#00695c", "#5d4037")
@@ -32,22 +36,22 @@ def draw(shown: Shown, links: Sequence[tuple[Topic, Topic]] = ()) -> str:
     starts, widths = _columns(shown, notes)
     rows, height = _rows(shown, notes)
     places = {topic: (starts[topic.depth], rows[topic]) for topic in rows}
-    ends = {topic: places[topic][0] + _width(shown.label(topic)) for topic in places}
+    ends = {topic: places[topic][0] + _width(shown.label(topic), bold=topic.depth < _BOLD) for topic in places}
     colours = _coloured(shown)
-    parts: list[str] = []
+    # Links lie below all else, and every text has a white edge: so it can be read where lines cross it.
+    parts = [
+        _link((ends[one] + 2, rows[one]), (ends[two] + 2, rows[two]))
+        for one, two in links
+        if one in places and two in places
+    ]
     for topic in places:
         below = [places[one] for one in shown.below(topic)]
         if topic in notes:
             below.append(_note_place(topic, shown, starts, rows))
         parts += [_curve((ends[topic] + 4, rows[topic]), (x - 4, y), colours[topic]) for x, y in below]
-    parts += [
-        _link((ends[one] + 2, rows[one]), (ends[two] + 2, rows[two]))
-        for one, two in links
-        if one in places and two in places
-    ]
     for topic, (x, y) in places.items():
         title = f"<title>{escape(topic.trail)}</title>"
-        weight = ' font-weight="bold"' if topic.depth < 2 else ""
+        weight = ' font-weight="bold"' if topic.depth < _BOLD else ""
         parts.append(_text(x, y, shown.label(topic), colours[topic], weight, title))
         if topic in notes:
             x, y = _note_place(topic, shown, starts, rows)
@@ -65,7 +69,8 @@ def _columns(shown: Shown, notes: dict[Topic, str]) -> tuple[list[float], list[f
     """(where each level's column begins, how wide it is)."""
     widest: dict[int, float] = {}
     for topic in shown:
-        widest[topic.depth] = max(widest.get(topic.depth, 0), _width(shown.label(topic)))
+        width = _width(shown.label(topic), bold=topic.depth < _BOLD)
+        widest[topic.depth] = max(widest.get(topic.depth, 0), width)
         if topic in notes:
             widest[topic.depth + 1] = max(widest.get(topic.depth + 1, 0), _width(notes[topic]))
     widths = [widest[depth] for depth in sorted(widest)]
@@ -132,13 +137,15 @@ def _link(start: Point, end: Point) -> str:
     bulge = max(start[0], end[0]) + 34
     return (
         f'<path d="M{start[0]:.1f} {start[1]:.1f} C{bulge:.1f} {start[1]:.1f} {bulge:.1f} {end[1]:.1f} '
-        f'{end[0]:.1f} {end[1]:.1f}" fill="none" stroke="#c2410c" stroke-dasharray="4 3" stroke-opacity="0.8"/>'
+        f'{end[0]:.1f} {end[1]:.1f}" fill="none" stroke="#c2410c" stroke-dasharray="4 3" stroke-opacity="0.6"/>'
     )
 
 
 def _text(x: float, y: float, text: str, colour: str, more: str, title: str) -> str:
-    return f'<text x="{x:.1f}" y="{y + 4.5:.1f}" fill="{colour}"{more}>{title}{escape(text)}</text>'
+    edge = 'stroke="#fff" stroke-width="3" stroke-linejoin="round" paint-order="stroke"'
+    return f'<text x="{x:.1f}" y="{y + 4.5:.1f}" fill="{colour}" {edge}{more}>{title}{escape(text)}</text>'
 
 
-def _width(text: str) -> float:
-    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text) * _LETTER
+def _width(text: str, *, bold: bool = False) -> float:
+    letters = sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
+    return letters * _LETTER * (_BOLDER if bold else 1)

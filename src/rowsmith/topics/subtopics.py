@@ -12,11 +12,12 @@ from rowsmith.engine.asking import Prompt
 from rowsmith.engine.axes import Axis
 from rowsmith.engine.context import Context, Draft
 from rowsmith.engine.plan import Cell, Rows
+from rowsmith.llm.provider import Provider
 from rowsmith.llm.structured.output import ListOutput
 from rowsmith.llm.values import Message
 from rowsmith.quality.gates import Gate, Length, NotEmpty, Rejection, Row
 from rowsmith.topics.config import TopicsConfig
-from rowsmith.topics.known import Distinct, Known
+from rowsmith.topics.known import Distinct, DistinctByVectors, Known
 from rowsmith.topics.topic import Topic, cleaned
 
 _LONGEST = 300
@@ -65,14 +66,23 @@ class Subtopics:
 
     @cached_property
     def gates(self) -> Sequence[Gate]:
-        distinct = Distinct(self._known, self._config.near_duplicates)
+        threshold = self._config.near_duplicates
+        if threshold is None or self._config.embeddings is None:
+            distinct = Distinct(self._known, threshold)
+        else:
+            distinct = DistinctByVectors(self._known, threshold)
         return (NotEmpty(("topic",)), Length(("topic",), most=_LONGEST), distinct)
+
+    @property
+    def embeddings(self) -> Provider | None:
+        named = self._config.embeddings
+        return None if named is None else named.model
 
     def describe(self) -> Mapping[str, Any]:
         fields = self._config.model_dump(mode="json", include=set(TopicsConfig.model_fields))
-        return {name: value for name, value in fields.items() if name not in ("output_file", "max_rounds")} | {
-            "stage": self._stage
-        }
+        described = {name: value for name, value in fields.items() if name not in ("output_file", "max_rounds")}
+        model = self.embeddings
+        return described | {"stage": self._stage, "embeddings": None if model is None else dict(model.describe())}
 
     def group(self, cell: Cell) -> Mapping[str, str]:
         topic: Topic = cell.values["topic"]

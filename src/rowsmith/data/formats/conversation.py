@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from rowsmith.data.choosing import spelled
 from rowsmith.data.formats.misfit import list_of, text_of
 from rowsmith.data.lines import Row
 from rowsmith.errors import ConfigError
 
-Message = dict[str, str]
+Message = dict[str, Any]
+"""`role` and `content`, both texts; those that call tools have more, and only some formats take them."""
 Answer = Literal["full", "letter", "text"]
 
 ROLES = ("system", "developer", "user", "assistant")
 TAKES = (
     "messages; question and answer; question, correct_answer and incorrect answers; prompt (or question) and chosen; "
     "instruction and output; prompt and completion; or text and label (or labels)"
+)
+NO_PLACE_FOR_TOOLS = (
+    "it has tools, for which this format has no place. Those that have one are messages, sharegpt, jsonl and parquet"
 )
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -78,7 +82,7 @@ def conversation(
         ConfigError: the row has no answer.
     """
     if "messages" in row:
-        messages = _with_system(_messages(row), system)
+        messages = with_system(_messages(row), system)
         if all(message["role"] != "assistant" for message in messages):
             raise ConfigError("its 'messages' have no turn of the assistant")
         return messages
@@ -107,7 +111,7 @@ def exchange(
     before: list[Message] = [] if system is None else [{"role": "system", "content": system}]
     match row:
         case {"messages": _}:
-            return _last_exchange(_with_system(_messages(row), system))
+            return _last_exchange(with_system(_messages(row), system))
         case {"chosen": _}:
             return Exchange(asked_in(row), text_of(row, "chosen"), before=before)
         case {"question": _, "correct_answer": _}:
@@ -180,6 +184,8 @@ def checked_messages(found: object, name: str) -> list[Message]:
         raise ConfigError(f"its {name!r} is not a list of messages")
     messages = []
     for number, message in enumerate(found, start=1):
+        if calls_tools(message):
+            raise ConfigError(NO_PLACE_FOR_TOOLS)
         if not isinstance(message, dict) or not isinstance(message.get("content"), str):
             raise ConfigError(f"message {number} of its {name!r} has no role and content")
         if message.get("role") not in ROLES:
@@ -188,11 +194,27 @@ def checked_messages(found: object, name: str) -> list[Message]:
     return messages
 
 
+def calls_tools(message: object) -> bool:
+    """Whether a message has calls of tools, or the result of one."""
+    return isinstance(message, dict) and (message.get("role") == "tool" or bool(message.get("tool_calls")))
+
+
+def tools_of(row: Row) -> list[Row]:
+    """The tools that a row lists, in OpenAI's form; none if its `tools` are something else."""
+    match row.get("tools"):
+        case [*found] if all(isinstance(one, dict) and isinstance(one.get("function"), dict) for one in found):
+            return found
+    return []
+
+
 def _messages(row: Row) -> list[Message]:
+    if tools_of(row):
+        raise ConfigError(NO_PLACE_FOR_TOOLS)
     return checked_messages(row["messages"], "messages")
 
 
-def _with_system(messages: list[Message], system: str | None) -> list[Message]:
+def with_system(messages: list[dict[str, Any]], system: str | None) -> list[dict[str, Any]]:
+    """A conversation with another system message in place of its own, if one is given."""
     if system is None:
         return messages
     rest = messages[1:] if messages[0]["role"] in ("system", "developer") else messages

@@ -2,6 +2,9 @@
 
 A field has one type in all rows; whole numbers and fractions together become fractions, anything else that differs is
 an error. A field that a row lacks is null there. An object without fields is null too: Parquet has none.
+
+So the schemas of tools, and the arguments of their calls, cannot be columns: each has fields of its own. They are JSON
+texts, which is what TRL takes beside objects.
 """
 
 from __future__ import annotations
@@ -10,7 +13,9 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, BinaryIO, Literal
 
+from rowsmith.data.choosing import spelled
 from rowsmith.data.formats import Format, Scan
+from rowsmith.data.formats.conversation import calls_tools, tools_of
 from rowsmith.data.lines import Row
 from rowsmith.errors import ConfigError, MissingDependencyError
 
@@ -42,7 +47,7 @@ class ParquetWriter:
         self._waiting: list[Row] = []
 
     def write(self, row: Row) -> None:
-        self._waiting.append(without_empty(row))
+        self._waiting.append(as_columns(row))
         if len(self._waiting) == BATCH:
             self._flush()
 
@@ -90,9 +95,31 @@ def schema_of(rows: Iterable[Row]) -> Any:
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    left = map(without_empty, rows)
+    left = map(as_columns, rows)
     while batch := list(islice(left, BATCH)):
         yield batch
+
+
+def as_columns(row: Row) -> Row:
+    """The row in values of one type for all rows: tools and arguments as JSON, objects without fields as null."""
+    if tools_of(row):
+        row = {**row, "tools": spelled(row["tools"])}
+    if isinstance(row.get("messages"), list) and any(map(calls_tools, row["messages"])):
+        row = {**row, "messages": [_with_texts(message) for message in row["messages"]]}
+    made: Row = without_empty(row) or {}
+    return made
+
+
+def _with_texts(message: Any) -> Any:
+    if not calls_tools(message) or not message.get("tool_calls"):
+        return message
+    calls = [
+        {**call, "function": {**call["function"], "arguments": spelled(call["function"]["arguments"])}}
+        if isinstance(call, dict) and isinstance(call.get("function"), dict) and "arguments" in call["function"]
+        else call
+        for call in message["tool_calls"]
+    ]
+    return {**message, "tool_calls": calls}
 
 
 def without_empty(value: Any) -> Any:

@@ -28,6 +28,7 @@ def must_have_batches(models: Models) -> None:
     Raises:
         ConfigError: one cannot.
     """
+    models = models.writing  # vectors are asked for at once: rows wait for them
     with_them = [full_name(provider) for provider in models.all() if batches_of(provider) is not None]
     without = [provider for provider in models.all() if batches_of(provider) is None]
     if not without:

@@ -277,9 +277,9 @@ class Store:
         """Have the blocks of a file follow one another in plan order, as its sorted copy has them."""
         self.connection.execute(
             "UPDATE blocks SET offset = placed.at FROM (SELECT cell, sum(length) OVER "
-            "(ORDER BY cell ROWS UNBOUNDED PRECEDING) - length AS at FROM blocks WHERE kind = ?1) AS placed "
-            "WHERE blocks.kind = ?1 AND blocks.cell = placed.cell",
-            (int(kind),),
+            "(ORDER BY cell ROWS UNBOUNDED PRECEDING) - length AS at FROM blocks WHERE kind = :kind) AS placed "
+            "WHERE blocks.kind = :kind AND blocks.cell = placed.cell",
+            {"kind": int(kind)},
         )
 
     def lacking(self) -> Iterator[CellRecord]:
@@ -302,6 +302,13 @@ class Store:
         )
         while chunk := cursor.fetchmany(4096):
             yield from chunk
+
+    def texts_of(self, role: str) -> Iterator[str]:
+        """The answers of all calls in a role."""
+        cursor = self.connection.execute("SELECT text FROM calls WHERE role = ?", (role,))
+        while chunk := cursor.fetchmany(256):
+            for (text,) in chunk:
+                yield text
 
     def calls_on(self, day: str, model: str) -> int:
         """Calls answered by a model on a day (UTC, `2026-01-31`)."""

@@ -14,7 +14,8 @@ from rowsmith.llm.filler.text import Writer
 from rowsmith.llm.filler.values import Maker
 
 DEEP: Final = 5
-"""Levels of objects and arrays after which only what must be there is filled: a recursive schema has to end."""
+"""Levels of objects and arrays after which only what must be there is filled, and what has no levels of its own: a
+recursive schema has to end."""
 _ENTRIES: Final = 3
 """Items of an open array of entries where no hint says how many."""
 
@@ -30,6 +31,11 @@ class Node:
     def measure(self) -> float:
         """The height, told from the heights of the nodes below as far as they are known."""
         raise NotImplementedError
+
+    @property
+    def flat(self) -> bool:
+        """Whether no value of it has levels of its own."""
+        return False
 
     def fill(self, writer: Writer, seed: int, depth: int) -> Any:
         """A valid value; the same for the same writer, seed and depth."""
@@ -47,6 +53,10 @@ class Leaf(Node):
 
     def measure(self) -> float:
         return 0
+
+    @property
+    def flat(self) -> bool:
+        return True
 
     def fill(self, writer: Writer, seed: int, depth: int) -> Any:  # noqa: ARG002 - the depth is for what has parts
         return self.make(writer, seed)
@@ -82,12 +92,17 @@ class Choice(Node):
     def measure(self) -> float:
         return 0 if self.null is not None else min(branch.height for branch in self.branches)
 
+    @property
+    def flat(self) -> bool:
+        return all(isinstance(branch, Leaf) for branch in self.branches)
+
     def fill(self, writer: Writer, seed: int, depth: int) -> Any:
         number = mix(seed)
         if depth >= DEEP:
-            if self.null is not None:
+            shortest = min(self.branches, key=lambda branch: branch.height)
+            if self.null is not None and (not shortest.flat or number & 7 == 0):
                 return None
-            return min(self.branches, key=lambda branch: branch.height).fill(writer, number, depth)
+            return shortest.fill(writer, number, depth)
         if self.null is not None and number & 7 == 0:
             return None
         branch = self.branches[(number >> 3) % len(self.branches)]
@@ -125,7 +140,9 @@ class Array(Node):
             wanted = max(self.least, 1 if self.least else _ENTRIES) if writer.count is None else writer.count
         else:
             wanted = max(len(self.prefix), 1) + seed % (3 if depth < 2 else 2)
-        if depth >= DEEP or (self.item is not None and self.item.height == math.inf):
+        endless = self.item is not None and self.item.height == math.inf
+        flat = self.item is not None and self.item.flat and not self.prefix
+        if endless or (depth >= DEEP and not flat):
             wanted = len(self.prefix) if depth < DEEP else 0
         most = wanted if self.most is None else min(wanted, self.most)
         return max(self.least, most)
@@ -140,9 +157,23 @@ class Array(Node):
         item = self.item
         if item is None or length <= len(values):
             return values
+        if self.entries and writer.each:
+            return values + self._of_their_own(item, writer, base, depth, length - len(values))
         if length == 1:
             return [item.fill(writer, base, depth + 1)]
         return self._distinct(item, writer, base, depth, values, length)
+
+    def _of_their_own(self, item: Node, writer: Writer, base: int, depth: int, count: int) -> list[Any]:
+        """Entries that each have hints of their own; a field that a hint is named like has the hint's value."""
+        values = []
+        for place in range(count):
+            base = (base + STEP) & MASK
+            author, own = writer.each[place % len(writer.each)]
+            value = item.fill(author, base, depth + 1)
+            if isinstance(value, dict):
+                value |= {name: told for name, told in own.items() if name in value}
+            values.append(value)
+        return values
 
     def _distinct(self, item: Node, writer: Writer, base: int, depth: int, values: list[Any], length: int) -> list[Any]:
         """Items up to the length, none twice as far as the schema has so many values."""
@@ -219,7 +250,8 @@ class Record(Node):
 
     def _fill_extra(self, extra: Node, values: dict[str, Any], writer: Writer, base: int, depth: int) -> None:
         declared = bool(self.required or self.optional)
-        wanted = 0 if declared or depth >= DEEP or extra.height == math.inf else 1 + mix(base) % 2
+        too_deep = depth >= DEEP and not extra.flat
+        wanted = 0 if declared or too_deep or extra.height == math.inf else 1 + mix(base) % 2
         wanted = max(self.least, wanted if self.most is None else min(wanted, self.most))
         for _ in range(200):
             if len(values) >= wanted:

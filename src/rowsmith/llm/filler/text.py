@@ -32,6 +32,8 @@ _PURPOSES: Final = {
     )
     for name in names.split()
 }
+EACH: Final = "each_entry"
+"""The hint that holds the hints of single entries."""
 _LONGEST_HINT: Final = 160
 """A longer value is source text, whatever its name."""
 
@@ -46,10 +48,26 @@ class Writer:
     Args:
         hints: a cell's values by name. `language`, `language_name`, `label_name`, `label_description`, `num_samples`
             and `document` are known; names such as `topic`, `persona` and `length` steer the text; every other short
-            text is mentioned in it.
+            text is mentioned in it. `each_entry` is a list of further hints, one mapping for each entry of a list.
+
+    Attributes:
+        each: for each entry of a list, who writes it and the hints that are its own; empty where all are alike.
     """
 
-    __slots__ = ("count", "extras", "label", "length", "mark", "persona", "sense", "source", "topic", "values", "words")
+    __slots__ = (
+        "count",
+        "each",
+        "extras",
+        "label",
+        "length",
+        "mark",
+        "persona",
+        "sense",
+        "source",
+        "topic",
+        "values",
+        "words",
+    )
 
     def __init__(self, hints: Mapping[str, Any]) -> None:
         values: dict[str, str] = {}
@@ -81,6 +99,8 @@ class Writer:
         self.label = (name.replace("_", " "), meaning.strip(" .") or name) if self.sense == "custom" else None
         count = hints.get("num_samples")
         self.count: int | None = count if type(count) is int and count >= 0 else None
+        own: list[Mapping[str, Any]] = hints.get(EACH) or []
+        self.each = [(Writer({**hints, EACH: None, **more}), more) for more in own]
 
     def write(self, kind: str, seed: int) -> str:
         """A text of a kind that `kind_of` tells."""

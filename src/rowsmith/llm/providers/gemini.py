@@ -16,6 +16,7 @@ from rowsmith.errors import BadRequestError, ConfigError, did_you_mean
 from rowsmith.llm.facts import Facts
 from rowsmith.llm.failures import Caller
 from rowsmith.llm.providers import gemini_reply, remote
+from rowsmith.llm.providers.embedding import EmbeddingModel, GeminiWire
 from rowsmith.llm.providers.gemini_batch import GeminiBatches
 from rowsmith.llm.providers.gemini_schema import subset
 from rowsmith.llm.values import Rung
@@ -39,6 +40,7 @@ _WIRE_NAMES = {
 _RESERVED = frozenset({"model", "contents", "systemInstruction", "system_instruction", "generation_config"})
 _RESERVED_CONFIG = frozenset({"responseMimeType", "responseJsonSchema", "responseSchema", "candidateCount"})
 _JSON = {"responseMimeType": "application/json"}
+_TOLD_ITS_TASK = ("gemini-embedding-001", "text-embedding")
 _LEVELS = ("minimal", "low", "medium", "high", "xhigh")
 _BUDGETS = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24_576}
 """Tokens of thought by effort, as Google's own OpenAI-compatible address has them for Gemini 2.5."""
@@ -129,6 +131,14 @@ class GeminiProvider(remote.RemoteModel):
         if not _is_google(base) and not remote.is_local(base):
             return None
         return GeminiBatches(base, self._resource, self._headers, self.timeout, self._caller)
+
+    @property
+    def embeddings(self) -> EmbeddingModel:
+        """The same model as one that makes vectors. The first generation is told what they are for."""
+        task = {"taskType": "SEMANTIC_SIMILARITY"} if self.model_id.startswith(_TOLD_ITS_TASK) else {}
+        extra = {**task, **(self.extra_body or {})}
+        endpoint = f"{self.api_base}/v1beta/{self._resource}:batchEmbedContents"
+        return EmbeddingModel(self, endpoint, GeminiWire(self._resource, extra), extra)
 
     def describe(self) -> Mapping[str, Any]:
         """The model, the address and every parameter that is sent; of extra headers only the names."""

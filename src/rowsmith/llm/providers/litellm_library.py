@@ -61,10 +61,14 @@ class Library:
         transport.on_close(leave)
 
     async def _close(self) -> None:
-        """Close what LiteLLM keeps for this event loop: it keeps clients by their loop's id, and never closes them."""
+        """Close what LiteLLM keeps for this event loop: it keeps clients by their loop, and does not close them."""
         clients: Any = getattr(self._package, "in_memory_llm_clients_cache", None)
         known: dict[str, Any] = getattr(clients, "cache_dict", {})
-        mine = f"-{id(asyncio.get_running_loop())}"
+        mark = getattr(clients, "update_cache_key_with_event_loop", None)
+        if mark is None:
+            return
+        # What it puts behind a name for this loop: the loop's id, or in newer releases a number of its own.
+        mine = mark("")
         for name in [name for name in known if name.endswith(mine)]:
             client = known.pop(name)
             close = getattr(client, "close", None) or getattr(client, "aclose", None)

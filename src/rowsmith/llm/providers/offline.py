@@ -23,6 +23,7 @@ from rowsmith.llm.filler.seeds import MASK, seed_of
 from rowsmith.llm.filler.text import Writer
 from rowsmith.llm.prices import TokenPrices
 from rowsmith.llm.provider import KnownLimits
+from rowsmith.llm.providers.offline_embedding import OfflineEmbedding
 from rowsmith.llm.values import Completion, Finish, Request, Rung, Usage
 
 if TYPE_CHECKING:
@@ -84,6 +85,11 @@ class OfflineProvider:
     def token_prices(self) -> TokenPrices:
         """0: nothing is sent to anybody."""
         return TokenPrices(0, 0)
+
+    @property
+    def embeddings(self) -> OfflineEmbedding:
+        """Vectors from the spelling of texts alone."""
+        return OfflineEmbedding(self.model_id, self.latency, self.timeout)
 
     def describe(self) -> Mapping[str, Any]:
         return {"provider": "offline", "model_id": self.model_id}

@@ -16,6 +16,7 @@ from rowsmith.llm.facts import Facts
 from rowsmith.llm.failures import Caller
 from rowsmith.llm.prices import TokenPrices
 from rowsmith.llm.providers import remote
+from rowsmith.llm.providers.embedding import EmbeddingModel, OllamaWire
 from rowsmith.llm.values import Completion, Finish, Rung, Usage
 from rowsmith.llm.written import to_bytes
 
@@ -103,6 +104,12 @@ class OllamaProvider(remote.RemoteModel):
         """
         own = remote.is_local(self.endpoint) and not self.model_id.endswith(("-cloud", ":cloud"))
         return super().token_prices or (TokenPrices(0, 0) if own else None)
+
+    @property
+    def embeddings(self) -> EmbeddingModel:
+        """The same model as one that makes vectors."""
+        options = {} if self.num_ctx is None else {"num_ctx": self.num_ctx}
+        return EmbeddingModel(self, f"{self.api_base}/api/embed", OllamaWire(self.model_id, options), options)
 
     def encode(self, request: Request) -> bytes:
         """The body: `model`, `messages`, `stream`, `format`, then `think` and `options`, always in this order."""

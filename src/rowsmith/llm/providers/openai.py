@@ -19,6 +19,7 @@ from rowsmith.llm.facts import Facts
 from rowsmith.llm.failures import Caller
 from rowsmith.llm.prices import TokenPrices
 from rowsmith.llm.providers import remote, services
+from rowsmith.llm.providers.embedding import EmbeddingModel, OpenAIWire
 from rowsmith.llm.providers.openai_batch import OpenAIBatches
 from rowsmith.llm.providers.openai_schema import strict
 from rowsmith.llm.providers.services import Service
@@ -137,6 +138,14 @@ class ChatCompletions(remote.RemoteModel):
         """The prices as the arguments gave them, or 0 for a server of one's own on one's own network."""
         own = self.service.own and remote.is_local(self.endpoint)
         return super().token_prices or (TokenPrices(0, 0) if own else None)
+
+    @property
+    def embeddings(self) -> EmbeddingModel | None:
+        """The same model as one that makes vectors; None where the service has no endpoint for them."""
+        if not self._facts.embeds:
+            return None
+        endpoint, extra = f"{self.api_base}/embeddings", dict(self.extra_body or {})
+        return EmbeddingModel(self, endpoint, OpenAIWire(self.model_id, extra), extra)
 
     def describe(self) -> Mapping[str, Any]:
         """The model, the address and every parameter that is sent; of extra headers only the names."""

@@ -45,6 +45,7 @@ class Service:
         tags: the text of an answer may begin with reasoning between tags, as servers write it that have no parser for
             their model. Reasoning in fields of its own needs no such fact: only the text is read.
         tells_limits: replies say in headers what is allowed and what is left.
+        embeds: it has `/embeddings` too.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Service:
     drops: tuple[str, ...] = ()
     tags: bool = False
     tells_limits: bool = False
+    embeds: bool = True
 
     def answers_at(self, address: str) -> bool:
         """Whether an address is on a host of the service's own."""
@@ -159,6 +161,7 @@ GROQ = Service(
     strict=r"openai/gpt-oss-.*",
     tags=True,
     tells_limits=True,
+    embeds=False,
 )
 DEEPSEEK = Service(
     name="deepseek",
@@ -170,6 +173,7 @@ DEEPSEEK = Service(
     model="deepseek-flash",
     rungs=(Rung.JSON, Rung.PROMPT),
     no_effort={"thinking": {"type": "disabled"}},
+    embeds=False,
 )
 TOGETHER = Service(
     name="together",
@@ -209,6 +213,7 @@ XAI = Service(
     # "Model grok-4.6 does not support parameter frequencyPenalty", and so all that can still be asked.
     drops=("frequency_penalty",),
     tells_limits=True,
+    embeds=False,
 )
 NVIDIA = Service(
     name="nvidia",
@@ -233,6 +238,7 @@ CEREBRAS = Service(
     limit="max_completion_tokens",
     tags=True,
     tells_limits=True,
+    embeds=False,
 )
 HUGGINGFACE = Service(
     name="huggingface",
@@ -244,6 +250,7 @@ HUGGINGFACE = Service(
     model="openai/gpt-oss-120b",
     path="/v1",
     tags=True,
+    embeds=False,
 )
 VLLM = Service(
     name="vllm",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -19,6 +19,8 @@ from rowsmith.llm.values import Completion, Finish, Message, OutputSchema, Rung
 
 M = TypeVar("M", bound=BaseModel)
 V = TypeVar("V")
+Refine = Callable[[dict[str, Any]], Mapping[str, Any]]
+"""Makes of the schema that Pydantic writes the narrower one that a service is asked for."""
 
 _LONGEST_NAME = 64
 _IN_ONE_OBJECT = "Answer with one JSON object and nothing else"
@@ -55,19 +57,21 @@ class Output(Generic[M]):
 
     Attributes:
         model: the model.
+        refine: makes the schema narrower than the model, where Pydantic has no words for it; None leaves it.
         schema: what a service is asked for.
     """
 
     again: ClassVar[str] = AS_JSON
 
     model: type[M]
+    refine: Refine | None = None
     schema: OutputSchema = field(init=False)
     _shape: Shape[M] = field(init=False, repr=False)
     _validator: SchemaValidator = field(init=False, repr=False)
     _description: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        shape = Shape(self.model)
+        shape = Shape(self.model, self.refine)
         schema = OutputSchema(_clean_name(self.model.__name__), _with_plain_root(shape.schema))
         object.__setattr__(self, "schema", schema)
         object.__setattr__(self, "_shape", shape)
@@ -99,20 +103,23 @@ class ListOutput(Generic[M]):
 
     Attributes:
         model: the model of one entry.
+        refine: as for `Output`.
         schema: what a service is asked for.
     """
 
     model: type[M]
+    refine: Refine | None = None
     schema: OutputSchema = field(init=False)
     _shape: Shape[M] = field(init=False, repr=False)
     _validator: SchemaValidator = field(init=False, repr=False)
     _description: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        shape = Shape(self.model)
+        shape = Shape(self.model, self.refine)
         name = _clean_name(f"{self.model.__name__[: _LONGEST_NAME - 5]}_list")
         whole = create_model(name, entries=(list[self.model], ...))  # type: ignore[name-defined]  # a type made here
-        schema = OutputSchema(name, whole.model_json_schema())
+        written = whole.model_json_schema()
+        schema = OutputSchema(name, written if self.refine is None else self.refine(written))
         object.__setattr__(self, "schema", schema)
         object.__setattr__(self, "_shape", shape)
         object.__setattr__(self, "_validator", whole.__pydantic_validator__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from pydantic import AliasChoices, BaseModel, RootModel, ValidationError
@@ -52,9 +52,10 @@ class Shape(Generic[M]):
         flat: True if no field of it holds objects.
     """
 
-    def __init__(self, model: type[M]) -> None:
+    def __init__(self, model: type[M], refine: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None) -> None:
         self.model = model
-        self.schema: dict[str, Any] = model.model_json_schema()
+        written = model.model_json_schema()
+        self.schema: Mapping[str, Any] = written if refine is None else refine(written)
         fields = {} if issubclass(model, RootModel) else model.model_fields
         self.names = frozenset(name for key, field in fields.items() for name in _names(key, field))
         required = [(key, field) for key, field in fields.items() if field.is_required()]

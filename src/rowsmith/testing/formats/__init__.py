@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from rowsmith.testing.calls import Asked, Call, Reply
 from rowsmith.testing.formats.anthropic import AnthropicMessages
+from rowsmith.testing.formats.embeddings import GeminiEmbedContents, OllamaEmbed, OpenAIEmbeddings
 from rowsmith.testing.formats.gemini import GeminiContents
 from rowsmith.testing.formats.ollama import OllamaChat
 from rowsmith.testing.formats.openai import OpenAIChat
@@ -58,6 +59,14 @@ class OwnHeaders(Protocol):
         """The headers of a reply, from those that OpenAI's would have."""
 
 
-FORMATS: tuple[WireFormat, ...] = (OpenAIChat(), AnthropicMessages(), GeminiContents(), OllamaChat())
+FORMATS: tuple[WireFormat, ...] = (
+    OpenAIChat(),
+    AnthropicMessages(),
+    GeminiContents(),
+    OllamaChat(),
+    OpenAIEmbeddings(),
+    OllamaEmbed(),
+    GeminiEmbedContents(),
+)
 
 __all__ = ["FORMATS", "OwnHeaders", "WireFormat"]
