@@ -11,6 +11,7 @@ TYPE_CHECKING = False  # type checkers take it for true, whatever stands here; i
 if TYPE_CHECKING:
     from rowsmith.data.dataset import Dataset
     from rowsmith.datasets.classification import ClassificationDataset
+    from rowsmith.datasets.generator import GeneratorDataset
     from rowsmith.datasets.generic import GenericPipelineDataset
     from rowsmith.datasets.labels import LabelsDataset
     from rowsmith.datasets.mcq import MCQDataset
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
         TemplateError,
         ValidationError,
     )
+    from rowsmith.generator.dataset_config import GeneratorDatasetConfig
     from rowsmith.generator.generator import DataSetGenerator
     from rowsmith.llm.provider import Provider
     from rowsmith.llm.providers.anthropic import AnthropicProvider
@@ -102,6 +104,8 @@ __all__ = [
     "Dataset",
     "Fallback",
     "GeminiProvider",
+    "GeneratorDataset",
+    "GeneratorDatasetConfig",
     "GenericPipelineDataset",
     "GenericPipelineDatasetConfig",
     "Graph",
@@ -178,6 +182,8 @@ _HOMES = {
     "GeminiProvider": "llm.providers.gemini",
     "GenericPipelineDataset": "datasets.generic",
     "GenericPipelineDatasetConfig": "recipes.generic",
+    "GeneratorDataset": "datasets.generator",
+    "GeneratorDatasetConfig": "generator.dataset_config",
     "Graph": "topics.graph",
     "LabelsDataset": "datasets.labels",
     "LabelsDatasetConfig": "recipes.labels",

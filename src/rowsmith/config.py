@@ -158,6 +158,9 @@ def _walk(model: type[BaseModel], place: Iterable[int | str]) -> tuple[str, list
             path += f"[{part}]"
             here = [inner for kind in here for inner in _branches(*get_args(kind))]
             continue
+        if len(here) > 1 and (named := [kind for kind in here if getattr(kind, "__name__", None) == part]):
+            here = named  # a branch by the name of its type, as a discriminator calls it
+            continue
         fields = [one.model_fields[name].annotation for one in _models(here) if (name := _field(one, part))]
         values = [get_args(kind)[1] for kind in here if len(get_args(kind)) == 2 and _is_mapping(kind)]
         if fields or values:

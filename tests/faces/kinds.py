@@ -48,6 +48,13 @@ KINDS: Mapping[str, dict[str, Any]] = {
         "input_columns": ["title", "body"],
         "prompts": ["Write {num_samples} summaries of {title}: {body}"],
     },
+    "generator": {
+        "topics": {"topic_prompt": "canals", "topic_system_prompt": "Be terse.", "degree": 2, "depth": 1},
+        "instructions": "Explain to bargees.",
+        "variables": {"audience": "lock keepers"},
+        "template": "Of {topic}, in English, for {audience}.",
+        "num_steps": 2,
+    },
     "task": {
         "description": "You write signs for boats.",
         "output": {"text": "the sign", "tone": {"choices": ["stern", "kind"]}},
@@ -59,7 +66,7 @@ KINDS: Mapping[str, dict[str, Any]] = {
 def made(kind: str, folder: Path, **fields: Any) -> GeneratedDataset[Any]:
     """A dataset of a kind, of few rows."""
     config, face = kind_of(kind, "a test")
-    few = {} if kind == "labels" else {"num_samples_per_prompt": 1}
+    few = {"num_samples_per_prompt": 1} if "num_samples_per_prompt" in config.model_fields else {}
     return face(config(**{"output_file": str(folder / f"{kind}.jsonl"), **KINDS[kind], **few, **fields}))
 
 

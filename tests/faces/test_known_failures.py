@@ -32,6 +32,7 @@ TOLD: Mapping[str, tuple[str, ...]] = {
     "preference": (TEXT,),
     "labels": (TEXT, "water", "rivers", "air", "winds"),
     "generic": ("Canals", TEXT),
+    "generator": ("canals", "Explain to bargees.", "lock keepers"),
     "task": ("You write signs for boats.", "stern", "kind", "barge", "punt"),
 }
 """What a configuration says must be in what the model is asked."""
@@ -71,6 +72,7 @@ WITH_BRACES: Mapping[str, dict[str, Any]] = {
     "preference": {"documents": [BRACES], "evol_instruct": True, "llm_as_judge": True},
     "labels": {"documents": [BRACES]},
     "generic": {"documents": [{"title": "{body}", "body": BRACES}]},
+    "generator": {"instructions": BRACES, "topics": [BRACES.split(". ")[0], "{topic}"]},
     "task": {"description": BRACES},
 }
 
@@ -78,9 +80,9 @@ WITH_BRACES: Mapping[str, dict[str, Any]] = {
 def test_every_kind_is_looked_at() -> None:
     assert set(KINDS) == set(TOLD) == set(WITH_BRACES) == set(NAMES)
     steps = {(kind, name) for kind in NAMES for name in kind_of(kind, "")[0].model_fields if name.endswith("_prompt")}
-    assert {(kind, name) for kind, name in steps if name not in ("system_prompt", "num_samples_per_prompt")} == set(
-        STEPS
-    )
+    system = ("system_prompt", "generation_system_prompt", "dataset_system_prompt")
+    others = (*system, "num_samples_per_prompt")
+    assert {(kind, name) for kind, name in steps if name not in others} == set(STEPS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -129,7 +131,7 @@ def test_a_dead_service_makes_no_row_and_is_no_success(kind: str, tmp_path: Path
     with suppress(ConnectionFailedError):
         dataset.generate(nobody, options=QUICK)
     report = dataset.report
-    assert report is None or (report.ended != "complete" and "127.0.0.1:9" in str(report.lacks))
+    assert report is None or (report.ended != "complete" and "127.0.0.1:9" in str([report.lacks, report.ahead]))
     assert len(dataset) == 0
 
 

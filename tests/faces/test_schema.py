@@ -116,6 +116,49 @@ def test_what_cannot_be_carried_out_is_not_valid(more: dict[str, Any]) -> None:
     assert faults({**CLASSES, **more})
 
 
+GENERATOR: dict[str, Any] = {"dataset": "generator", "output_file": "rows.jsonl", "instructions": "Explain."}
+
+
+@pytest.mark.parametrize(
+    "topics",
+    [
+        {"topic_prompt": "Physics", "degree": 3, "depth": 2, "llm": "openai/x", "max_cost": 2, "incomplete": "go_on"},
+        {"topic_prompt": "Physics", "kind": "graph", "max_links": 1, "llm": {"model": "openai/x", "temperature": 1}},
+        {"file": "topics.md", "topic_prompt": "Physics"},
+        {"Physics": {"Optics": ["Lenses"], "Heat": None}},
+        ["Optics", "Heat"],
+        [["Physics", "Optics"], {"Physics": ["Heat"]}],
+    ],
+    ids=str,
+)
+def test_topics_are_valid_in_every_form(topics: Any, tmp_path: Path) -> None:
+    assert faults({**GENERATOR, "topics": topics, "num_steps": 3, "retry": {"max_retries": 1}}) == []
+    (tmp_path / "topics.md").write_text("- Optics\n")
+    path = tmp_path / "job.yaml"
+    path.write_text(json.dumps({**GENERATOR, "topics": topics}))
+    load_job(path)
+
+
+@pytest.mark.parametrize(
+    "topics",
+    [
+        {"topic_prompt": "Physics", "degre": 3},
+        {"topic_promt": "Physics"},
+        {"topic_prompt": "Physics", "degree": 0},
+        {"topic_prompt": "Physics", "incomplete": "perhaps"},
+        {"topic_prompt": "Physics", "kind": "bush"},
+        "Physics",
+    ],
+    ids=str,
+)
+def test_topics_that_cannot_be_are_not_valid(topics: Any, tmp_path: Path) -> None:
+    assert faults({**GENERATOR, "topics": topics})
+    path = tmp_path / "job.yaml"
+    path.write_text(json.dumps({**GENERATOR, "topics": topics}))
+    with pytest.raises(ConfigError, match="topic"):
+        load_job(path)
+
+
 def test_what_is_needed_may_be_given_under_its_other_name() -> None:
     for kind in KINDS:
         config, _ = kind_of(kind, "")

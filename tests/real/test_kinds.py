@@ -30,6 +30,8 @@ def test_every_row_is_whole_or_accounted_for(kind: str, llama_server: LlamaServe
         settings.append("num_samples_per_prompt=1")
     if kind == "ultrachat":
         settings += ["max_turns=2", "num_samples_per_prompt=1"]
+    if kind == "generator":
+        settings = ["max_rounds=1", "num_steps=4", "topics.depth=1", "topics.incomplete=go_on"]
     job = load_job(EXAMPLES / f"{kind}.yaml", Overrides(output=output, settings=settings))
     model = OpenAIProvider(
         llama_server.model, api_base=llama_server.base_url, max_completion_tokens=200, temperature=0.8

@@ -41,6 +41,7 @@ class Calls:
     gates: Sequence[Gate] = ()
     unique = False
     near_duplicates = None
+    embeddings = None
     max_rounds = 0
     growing_values: ClassVar[Mapping[str, str]] = {}
 

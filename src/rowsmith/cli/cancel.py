@@ -23,14 +23,14 @@ def cancel(
 
     from rowsmith.cli.carry_out import cancel_batches
     from rowsmith.cli.guard import COMPLETE
-    from rowsmith.cli.state import find, look
+    from rowsmith.cli.state import find, look, whole
     from rowsmith.cli.summary import near
     from rowsmith.cli.terminal import show
     from rowsmith.datasets.loading import stored_job
     from rowsmith.errors import ConfigError
 
-    paths = find(run)
-    state = look(paths)
+    state = whole(look(find(run)))
+    paths = state.paths
     if not state.under_way:
         show(f"{near(paths.rows)}: no batch of this run is under way.")
         return COMPLETE

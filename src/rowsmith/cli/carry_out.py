@@ -11,7 +11,7 @@ from typing import Any
 
 from rowsmith.cli.guard import COMPLETE, SHORT, WAITING
 from rowsmith.cli.progress import shown
-from rowsmith.cli.summary import lacking, resume_command, summary
+from rowsmith.cli.summary import lacking, near, resume_command, whole_summary
 from rowsmith.cli.tally import Tally
 from rowsmith.cli.terminal import is_terminal, painted, printable, say, show
 from rowsmith.cli.tracing import traces
@@ -82,16 +82,21 @@ def _see_through(job: Job, begin: Begin, how: How, *, quiet: bool) -> tuple[Repo
         with shown(tally, quiet=quiet):
             stopped_by = asyncio.run(_supervised(job, tally, begin, how))
     except RowsmithError as error:
-        if tally.report is not None:
-            _conclude(tally.report, job, quiet=quiet)
-            error.add_note(_kept(tally.report, job))
+        if (report := _report(tally, job)) is not None:
+            _conclude(report, job, quiet=quiet)
+            error.add_note(_kept(report, job))
         raise
-    report = tally.report
+    report = _report(tally, job)
     if report is None:
         say("Stopped before the run began; no model was asked.")
     else:
         _conclude(report, job, quiet=quiet)
     return report, stopped_by
+
+
+def _report(tally: Tally, job: Job) -> Report | None:
+    """What it came to, with what was made before the rows; None if no run was begun."""
+    return None if tally.report is None else job.dataset.report or tally.report
 
 
 async def _supervised(job: Job, tally: Tally, begin: Begin, how: How) -> int:
@@ -151,7 +156,8 @@ def listen(stop: Callable[[int], None]) -> None:
 
 def _conclude(report: Report, job: Job, *, quiet: bool) -> None:
     output = job.dataset.config.output_file
-    for text in lacking(report.lacks) if quiet else summary(report, output):
+    lacks = [lack for part in (*report.ahead.values(), report) for lack in part.lacks]
+    for text in lacking(lacks) if quiet else whole_summary(report, output):
         (say if quiet else show)(text)
     if report.ended == "short":
         say(painted(f"{report.missing:,} of {count(report.expected, 'row')} could not be made.", "yellow", sys.stderr))
@@ -166,4 +172,5 @@ def _kept(report: Report, job: Job) -> str:
     if report.batches:
         batches, calls = count(report.batches, "batch", "batches"), count(report.in_batches, "request")
         waits = f" {batches} with {calls} {'goes' if report.batches == 1 else 'go'} on at the service; come back later."
-    return f"{count(report.rows, 'row')} made so far, and kept.{waits} Go on with: {command}"
+    ahead = "".join(f", {part.rows:,} of {part.expected:,} in {near(path)}" for path, part in report.ahead.items())
+    return f"{count(report.rows, 'row')} made so far{ahead}, and kept.{waits} Go on with: {command}"

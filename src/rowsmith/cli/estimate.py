@@ -88,6 +88,8 @@ def lines(found: Estimate, output: str) -> list[str]:
             else f"{duration(found.seconds)} or more",
         ),
     ]
+    if found.ahead:
+        facts.insert(0, ("first", found.ahead))
     return [
         f"{painted(output, 'bold', sys.stdout)}:",
         *(f"  {name:<9}{fact}" for name, fact in facts),

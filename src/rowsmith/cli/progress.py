@@ -128,16 +128,16 @@ def _printed(tally: Tally) -> Iterator[None]:
     ended = threading.Event()
 
     def work() -> None:
-        told = False
+        told = ""
         while not ended.wait(EVERY if told else FIRST):
             if tally.started is None:
                 continue
             tally.sample()
             try:
-                say(sentence(tally) if told else headline(tally))
+                say(sentence(tally) if told == tally.started.output else headline(tally))
             except OSError:
                 return  # nobody reads stderr any more; the run goes on
-            told = True
+            told = tally.started.output
 
     thread = threading.Thread(target=work, name="rowsmith-progress", daemon=True)
     thread.start()

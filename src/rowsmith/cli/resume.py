@@ -39,14 +39,14 @@ def resume(
     set_up_log(log_level, log_file)
 
     from rowsmith.cli.carry_out import carry_out
-    from rowsmith.cli.state import find, look
+    from rowsmith.cli.state import find, look, whole
     from rowsmith.cli.summary import near
     from rowsmith.datasets.base import How
     from rowsmith.datasets.loading import stored_job
     from rowsmith.errors import ConfigError
 
-    paths = find(run)
-    state = look(paths)
+    state = whole(look(find(run)))
+    paths = state.paths
     if state.source is None:
         raise ConfigError(
             f"{near(paths.folder)} was begun from Python and does not hold its configuration. "

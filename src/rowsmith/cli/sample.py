@@ -130,6 +130,10 @@ def _conclude(found: Sample, job: Job) -> None:
     from rowsmith.cli.terminal import printable, say
     from rowsmith.engine.wording import count, money
 
+    ahead = {} if job.dataset.report is None else job.dataset.report.ahead
+    for path, part in ahead.items():
+        if part.calls:
+            say(f"Made first: {count(part.rows, 'row')} of {near(path)}, {count(part.calls, 'call')}.")
     cost = "at a price that is not known" if found.cost is None else money(found.cost)
     calls = f"{count(found.calls, 'new call')}, {cost}" if found.calls else "no new call"
     output = near(job.dataset.config.output_file)

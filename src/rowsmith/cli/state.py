@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from rowsmith.engine.ledger.lock import holder_of
 from rowsmith.engine.ledger.reading import reading
 from rowsmith.engine.ledger.records import BatchRecord, Stage
 from rowsmith.engine.ledger.store import Store
+from rowsmith.engine.precursors import Precursor, precursors_in
 from rowsmith.engine.report import Lack, Spend
-from rowsmith.engine.statistics import lacks_of
+from rowsmith.engine.statistics import lacks_of, spent_in
 from rowsmith.errors import ConfigError, did_you_mean
 
 
@@ -34,6 +35,7 @@ class RunState:
         lacks: what ended cells lack.
         batches: all batches of the run.
         source: what the run can be gone on with; None if it was begun from Python.
+        ahead: the runs that make first what this one is made of, as far as they are begun.
     """
 
     paths: RunPaths
@@ -47,6 +49,7 @@ class RunState:
     lacks: Sequence[Lack]
     batches: Sequence[BatchRecord]
     source: Mapping[str, Any] | None
+    ahead: Sequence[RunState] = ()
 
     @property
     def under_way(self) -> list[BatchRecord]:
@@ -84,6 +87,17 @@ def find(run: Path) -> RunPaths:
     )
 
 
+def whole(state: RunState) -> RunState:
+    """The run that another makes something for: going on with that goes on with both.
+
+    Raises:
+        ConfigError: it is not there any more.
+        LedgerError: its ledger is damaged, foreign or newer.
+    """
+    part_of = (state.source or {}).get("part_of")
+    return state if part_of is None else look(find(Path(part_of)))
+
+
 def look(paths: RunPaths) -> RunState:
     """A run's state now.
 
@@ -95,9 +109,7 @@ def look(paths: RunPaths) -> RunState:
         meta = store.meta()
         by_status = {status: store.count(status) for status in CellStatus}
         rows = store.rows()
-        spend: dict[tuple[str, str], Spend] = {}
-        for _, model, role, *numbers in store.spend():
-            spend.setdefault((model, role), Spend()).add(Spend(*numbers))
+        spend = spent_in(store)
         lacks = _lacks(meta, store)
         batches = batches_in(store.connection)
     expected = meta.get("expected")
@@ -113,7 +125,15 @@ def look(paths: RunPaths) -> RunState:
         lacks=lacks,
         batches=batches,
         source=json.loads(meta["source"]) if meta.get("source") else None,
+        ahead=[_before(one) for one in precursors_in(meta, paths.rows) if RunPaths.of(one.output).ledger.exists()],
     )
+
+
+def _before(precursor: Precursor) -> RunState:
+    """The state of a run that another waits for: it is not complete before it has all rows that it is to have."""
+    found = look(RunPaths.of(precursor.output))
+    short = found.state == "complete" and found.rows < precursor.rows
+    return replace(found, state="not complete" if short else found.state, expected=precursor.rows)
 
 
 def _state(recorded: str, holder: str, rows: int, expected: int | None) -> str:

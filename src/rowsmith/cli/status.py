@@ -31,10 +31,20 @@ def status(run: RunArgument, debug: Debug = False) -> int:
 
 
 def lines(run: RunState) -> list[str]:
-    """A run's state in words."""
+    """A run's state in words, behind those of the runs that it is made of."""
+    from rowsmith.cli.summary import resume_command
+
+    found = [line for part in (*run.ahead, run) for line in (*_lines(part), "")][:-1]
+    if run.state in ("stopped", "cut off"):
+        how = resume_command(run.paths.rows) if run.source else "the Python script that began it, run again"
+        found += ["", f"Go on with: {how}"]
+    return found
+
+
+def _lines(run: RunState) -> list[str]:
     import sys
 
-    from rowsmith.cli.summary import by_model, lacking, money_and_tokens, near, resume_command
+    from rowsmith.cli.summary import by_model, lacking, money_and_tokens, near
     from rowsmith.cli.terminal import painted, printable
 
     words = {"cut off": "cut off: its process ended before the run did", "short": "ended, with rows lacking"}
@@ -54,9 +64,6 @@ def lines(run: RunState) -> list[str]:
     found += lacking(run.lacks)
     if run.paths.rejected.exists() and run.paths.rejected.stat().st_size:
         found += ["", f"What was refused stands in {near(run.paths.rejected)}."]
-    if run.state in ("stopped", "cut off"):
-        how = resume_command(run.paths.rows) if run.source else "the Python script that began it, run again"
-        found += ["", f"Go on with: {how}"]
     return found
 
 

@@ -37,6 +37,27 @@ def summary(report: Report, output: str) -> list[str]:
     return lines
 
 
+def whole_summary(report: Report, output: str) -> list[str]:
+    """The summary of a run, behind those of what was made before it; with what all came to together.
+
+    Args:
+        report: the run's report.
+        output: the rows file.
+    """
+    if not report.ahead:
+        return summary(report, output)
+    lines: list[str] = []
+    spend: dict[tuple[str, str], Spend] = {}
+    for path, part in (*report.ahead.items(), (output, report)):
+        lines += [*summary(part, path), ""]
+        for (model, role), paid in part.spend.items():
+            spend.setdefault((model, f"{role}, {Path(path).name}"), Spend()).add(paid)
+    facts = money_and_tokens(spend)
+    calls = sum(part.calls for part in spend.values())
+    lines += [painted("in all", "bold", sys.stdout), f"  {'calls':<9}{calls:,}"]
+    return [*lines, *(f"  {name:<9}{fact}" for name, fact in facts)]
+
+
 def _verdict(report: Report) -> str:
     if report.complete:
         return painted(f"{count(report.rows, 'row')}, complete", "green", sys.stdout)

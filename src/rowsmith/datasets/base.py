@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, Unpack
@@ -14,6 +14,7 @@ from rowsmith.data.rows import Rows
 from rowsmith.datasets.naming import Dealing, Llm, Llms, RoleLlms, count_of, models_of, roles_of
 from rowsmith.engine.estimate import Estimate
 from rowsmith.engine.events import Listener
+from rowsmith.engine.models import Models
 from rowsmith.engine.options import Options
 from rowsmith.engine.plan import Plan
 from rowsmith.engine.recipe import Recipe
@@ -21,13 +22,14 @@ from rowsmith.engine.report import Report
 from rowsmith.engine.run import Run
 from rowsmith.engine.sampling import Sample, take_sample
 from rowsmith.engine.sync import run_sync
-from rowsmith.recipes.base import BaseRecipe, DatasetConfig
+from rowsmith.recipes.base import KindConfig, KindRecipe
 
 if TYPE_CHECKING:
     from rowsmith.data.card import Origin
-    from rowsmith.engine.checkup import Checkup
+    from rowsmith.engine.checkup import Checkup, Finding
 
-C = TypeVar("C", bound=DatasetConfig)
+C = TypeVar("C", bound=KindConfig)
+R = TypeVar("R", bound=Run)
 _SETTINGS = frozenset(field.name for field in fields(Options))
 
 
@@ -55,13 +57,13 @@ class GeneratedDataset(Readable, Generic[C]):
         config: what rows are wanted.
     """
 
-    recipe: ClassVar[type[BaseRecipe[Any]]]
+    recipe: ClassVar[type[KindRecipe]]
 
     def __init__(self, config: C) -> None:
         self.config = config
-        self._recipe = type(self).recipe(config)
+        self._recipe: KindRecipe = type(self).recipe(config)
         self.report: Report | None = None
-        """What the last `generate` of this object came to; None before."""
+        """What the last `generate` or sample of this object came to; None before."""
         self._indexed: tuple[object, Rows] | None = None
 
     def get_num_expected_rows(
@@ -205,7 +207,9 @@ class GeneratedDataset(Readable, Generic[C]):
         self, llms: Llms | None = None, num_samples: int = 10, **how: Unpack[How]
     ) -> Sample:
         """`generate_sample` for callers with an event loop of their own; the same arguments and errors."""
-        return await take_sample(await self._prepared(llms, how), num_samples)
+        run = await self._prepared(llms, how)
+        self.report = run.report
+        return await take_sample(run, num_samples)
 
     def estimate(self, llms: Llms | None = None, sample: int = 0, **how: Unpack[How]) -> Estimate:
         """What `generate` will take: calls, tokens, cost, and time at the limits that are known.
@@ -281,28 +285,60 @@ class GeneratedDataset(Readable, Generic[C]):
             await asyncio.to_thread(getattr, self._recipe, "axes")
         return self._run(llms, **how)
 
-    def _run(
+    def _run(self, llms: Llms | None, **how: Any) -> Run:
+        return self._run_as(Run, llms, **how)
+
+    def _run_as(
+        self,
+        kind: type[R],
+        llms: Llms | None,
+        *,
+        options: Options | None = None,
+        listeners: Sequence[Listener] = (),
+        source: Mapping[str, Any] | None = None,
+        recipe: Recipe | None = None,
+        **how: Any,
+    ) -> R:
+        settings = {name: value for name, value in how.items() if name in _SETTINGS}
+        models = self._of_rows(self._models(llms, **{name: how[name] for name in how.keys() - settings.keys()}))
+        options = self._options(options, settings)
+        run = kind(recipe or self._recipe, models, self.config.output_file, options, listeners, source=source)
+        run.report.skipped.update(self.skipped)
+        return run
+
+    def _models(
         self,
         llms: Llms | None,
         *,
         spread: Dealing = False,
         roles: Mapping[str, Llm] | None = None,
-        options: Options | None = None,
-        listeners: Sequence[Listener] = (),
-        source: Mapping[str, Any] | None = None,
-        recipe: Recipe | None = None,
-        **others: Any,
-    ) -> Run:
-        named = self._roles(roles, {name: llm for name, llm in others.items() if name not in _SETTINGS})
-        models = models_of(self._recipe, llms, named, spread=spread)
-        options = options_of(options, others)
-        run = Run(recipe or self._recipe, models, self.config.output_file, options, listeners, source=source)
-        run.report.skipped.update(self.skipped)
-        return run
+        **arguments: Llm | None,
+    ) -> Models:
+        """All models that the configuration asks, for rows and for what comes before them."""
+        llms, named = self._named(llms, roles, arguments)
+        return models_of(self._recipe, llms, named, spread=spread)
+
+    def _of_rows(self, models: Models) -> Models:
+        """Those of them that are asked for rows."""
+        return models
+
+    def _named(
+        self, llms: Llms | None, roles: Mapping[str, Llm] | None, arguments: Mapping[str, Any]
+    ) -> tuple[Llms | None, dict[str, Llm]]:
+        """The models that were named: for all roles, and for single ones."""
+        return llms, self._roles(roles, arguments)
 
     def _roles(self, roles: Mapping[str, Llm] | None, arguments: Mapping[str, Any]) -> dict[str, Llm]:
         known = How.__annotations__.keys() - RoleLlms.__annotations__.keys()
         return roles_of(type(self).recipe, roles, arguments, known)
+
+    def _options(self, options: Options | None, named: Mapping[str, Any]) -> Options:
+        return options_of(options, named)
+
+    def _further_findings(self, models: Models | None, options: Options) -> Iterable[Finding]:
+        """What there is to be found, before a run, of a kind of its own."""
+        del models, options
+        return ()
 
     def _plan(self, models: int) -> Plan:
         recipe = self._recipe
@@ -325,3 +361,12 @@ def options_of(options: Options | None, named: Mapping[str, Any]) -> Options:
         name: value for name, value in named.items() if name in _SETTINGS and value is not None and value is not False
     }
     return (options or Options()).but(**given)
+
+
+def without_fresh(how: How) -> How:
+    """The same for a later run of one call: what was there is deleted already."""
+    options = how.get("options")
+    again = How(**{**how, "fresh": False})
+    if options is not None:
+        again["options"] = options.but(fresh=False)
+    return again

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rowsmith.datasets.base import How, options_of
-from rowsmith.datasets.naming import Llm, Llms, RoleLlms, count_of, listed, models_of, roles_of
+from rowsmith.datasets.base import How
+from rowsmith.datasets.naming import Llm, Llms, RoleLlms, count_of, listed, models_of
 from rowsmith.engine.batch.wire import batches_of
 from rowsmith.engine.checkup import Checkup, Finding, Verdict, check_budget, check_output, check_room
 from rowsmith.engine.fingerprint import fingerprint
@@ -84,7 +84,7 @@ async def check_up(dataset: GeneratedDataset[Any], llms: Llms | None, how: How, 
         calls: ask each model one tiny thing.
     """
     found = [_configuration(dataset, llms, how)]
-    options = _options(how, found)
+    options = _options(dataset, how, found)
     named = _named(dataset, llms, how, found)
     models = _models(dataset, named, how, found)
     providers = models.all() if models is not None else named.providers()
@@ -102,12 +102,13 @@ async def check_up(dataset: GeneratedDataset[Any], llms: Llms | None, how: How, 
         calls=calls,
         embeddings=embeddings,
     )
-    found += _batches(providers, options)
+    found += _batches(dataset._of_rows(models).all() if models is not None else providers, options)
     estimate = None
     if models is not None and found[0].verdict is Verdict.OK:
         estimate = await _estimate(dataset, models, options, found)
     faulty = any(finding.subject == "embeddings" for finding in found)
     found.append(_output(dataset, None if faulty else models, found[0], options))
+    found += dataset._further_findings(models, options)
     found.append(check_room(dataset.config.output_file, options, len(asked), estimate))
     if estimate is not None:
         found += check_budget(options, estimate)
@@ -132,9 +133,9 @@ def _configuration(dataset: GeneratedDataset[Any], llms: Llms | None, how: How) 
     return Finding("configuration", Verdict.OK, f"{name}: {count(rows, 'row')} from {count(cells, 'cell')}")
 
 
-def _options(how: How, found: list[Finding]) -> Options:
+def _options(dataset: GeneratedDataset[Any], how: How, found: list[Finding]) -> Options:
     try:
-        return options_of(how.get("options"), how)
+        return dataset._options(how.get("options"), how)
     except ConfigError as error:
         found.append(Finding("options", Verdict.ERROR, str(error)))
         return Options()
@@ -143,6 +144,12 @@ def _options(how: How, found: list[Finding]) -> Options:
 def _named(dataset: GeneratedDataset[Any], llms: Llms | None, how: How, found: list[Finding]) -> _Named:
     """All models that are named, for all prompts or for single roles."""
     named = _Named()
+    arguments: dict[str, Any] = {key: llm for key, llm in how.items() if key not in _OTHERS}
+    roles: Mapping[str, Any] = {}
+    try:
+        llms, roles = dataset._named(llms, how.get("roles"), arguments)
+    except ConfigError as error:
+        named.faults.append(Finding("roles", Verdict.ERROR, str(error)))
     if llms is not None:
         try:
             made = [named.make(spec, "llms") for spec in listed(llms)]
@@ -150,12 +157,6 @@ def _named(dataset: GeneratedDataset[Any], llms: Llms | None, how: How, found: l
             named.faults.append(Finding("llms", Verdict.ERROR, str(error)))
         else:
             named.llms = [choice for choice in made if choice is not None] if None not in made else None
-    arguments: dict[str, Any] = {key: llm for key, llm in how.items() if key not in _OTHERS}
-    try:
-        roles = roles_of(dataset.recipe, how.get("roles"), arguments, _OTHERS)
-    except ConfigError as error:
-        named.faults.append(Finding("roles", Verdict.ERROR, str(error)))
-        roles = {}
     for role, spec in roles.items():
         choice = named.make(spec, f"roles.{role}")
         if choice is not None:
@@ -222,7 +223,8 @@ async def _estimate(
     dataset: GeneratedDataset[Any], models: Models, options: Options, found: list[Finding]
 ) -> Estimate | None:
     """What the run will take, whatever it may spend."""
-    by_batch = options.batch and all(batches_of(provider) is not None for provider in models.all())
+    asked = dataset._of_rows(models).all()
+    by_batch = options.batch and all(batches_of(provider) is not None for provider in asked)
     unlimited = options.but(max_cost=None, max_requests=None, max_tokens=None, batch=by_batch)
     try:
         return await dataset.estimate_async(list(models.llms), roles=models.roles, options=unlimited)
@@ -234,8 +236,8 @@ async def _estimate(
 def _output(dataset: GeneratedDataset[Any], models: Models | None, configuration: Finding, options: Options) -> Finding:
     run = None
     if models is not None and configuration.verdict is Verdict.OK:
-        recipe = dataset._recipe
-        run = fingerprint(recipe, models, plan_of(recipe, models))
+        recipe, asked = dataset._recipe, dataset._of_rows(models)
+        run = fingerprint(recipe, asked, plan_of(recipe, asked))
     return check_output(dataset.config.output_file, run, fresh=options.fresh, batch=options.batch)
 
 

@@ -21,10 +21,11 @@ from rowsmith.datasets.naming import Llm
 from rowsmith.datasets.yaml_paths import absolute, from_anywhere, start_at
 from rowsmith.datasets.yaml_tree import Fields, Items, Scalar, Tree, fitted_fields, plain, read
 from rowsmith.errors import ConfigError, did_you_mean
-from rowsmith.recipes.base import DatasetConfig
+from rowsmith.recipes.base import KindConfig
 
 KINDS: Mapping[str, str] = {
     "classification": "classification.ClassificationDataset",
+    "generator": "generator.GeneratorDataset",
     "generic": "generic.GenericPipelineDataset",
     "labels": "labels.LabelsDataset",
     "mcq": "mcq.MCQDataset",
@@ -36,7 +37,7 @@ KINDS: Mapping[str, str] = {
     "token_labels": "token_labels.TokenLabelsDataset",
     "ultrachat": "ultrachat.UltrachatDataset",
 }
-"""Name in YAML → module and class in `rowsmith.datasets`; the configuration of the same name stands in `recipes`."""
+"""Name in YAML → module and class in `rowsmith.datasets`; the configuration of the same name is where its recipe is."""
 
 _HOW: Mapping[str, tuple[type, str]] = {
     "max_concurrency": (int, "a number of requests"),
@@ -127,6 +128,7 @@ def load_job(path: str | Path, overrides: Overrides | None = None) -> Job:
     if overrides.llms:
         fields["llms"] = [_model(text) for text in overrides.llms]
         fields.pop("roles", None)
+        _name_no_models(fields, str(file))
     if overrides.output is not None:
         fields["output_file"] = str(overrides.output)
     if overrides.trace:
@@ -185,12 +187,15 @@ def _values(tree: Fields, file: str) -> dict[str, Any]:
             raise ConfigError(f"{place}: there is no {key!r} in a file; write {_COMMAND_LINE[key]}")
         if key not in known:
             raise ConfigError(f"{place}: there is no field {key!r}. {did_you_mean(key, known)}")
+    for other, name in config.other_names.items():
+        if other in tree.fields and name in tree.fields:
+            raise ConfigError(f"{tree.places[other]}: {other} and {name} are the same; give one of them")
     own = {config.other_names.get(key, key): part for key, part in tree.fields.items() if key not in _RUN_KEYS}
     values = {key: plain(part) for key, part in tree.fields.items() if key in _RUN_KEYS}
     return {**values, **fitted_fields(Fields(own, tree.place, tree.places), config)}
 
 
-def kind_of(name: object, where: str) -> tuple[type[DatasetConfig], type[GeneratedDataset[Any]]]:
+def kind_of(name: object, where: str) -> tuple[type[KindConfig], type[GeneratedDataset[Any]]]:
     """The configuration and the dataset class of a kind.
 
     Args:
@@ -206,7 +211,7 @@ def kind_of(name: object, where: str) -> tuple[type[DatasetConfig], type[Generat
         raise ConfigError(f"{where}: there is no dataset {name!r}. {did_you_mean(str(name), KINDS)}")
     module, _, face = KINDS[name].partition(".")
     dataset = getattr(importlib.import_module(f"rowsmith.datasets.{module}"), face)
-    config = getattr(importlib.import_module(f"rowsmith.recipes.{module}"), f"{face}Config")
+    config = getattr(importlib.import_module(dataset.recipe.__module__), f"{face}Config")
     return config, dataset
 
 
@@ -247,6 +252,15 @@ def _place_in(tree: Items, part: str, key: str) -> int:
     if not part.isdecimal() or int(part) >= count:
         raise ConfigError(f"--set {key}: {part!r} is no place in a list of {count}, counted from 0")
     return int(part)
+
+
+def _name_no_models(fields: dict[str, Any], file: str) -> None:
+    """Take the models of roles out of the configuration's own fields."""
+    for name, keys in kind_of(fields["dataset"], file)[0].models_in.items():
+        if not keys:
+            fields.pop(name, None)
+        elif isinstance(block := fields.get(name), dict):
+            fields[name] = {key: value for key, value in block.items() if key not in keys}
 
 
 def _model(text: str) -> Llm:
@@ -307,7 +321,7 @@ def _source(fields: Mapping[str, Any], file: str) -> dict[str, Any]:
     """What `stored_job` needs, with paths that hold from anywhere."""
     withheld: list[str] = []
     run = absolute(fields)
-    for name in ("llms", "roles", "gates"):
+    for name in ("llms", "roles", "gates", *kind_of(fields["dataset"], file)[0].models_in):
         if name in run:
             run[name] = _without_keys(run[name], name, withheld)
     return {"file": from_anywhere(file), "run": run, "withheld": withheld}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from rowsmith.engine.axes import identity
 from rowsmith.engine.models import Models, describe, full_name
 from rowsmith.errors import ConfigError, did_you_mean
 from rowsmith.llm.provider import Provider
 from rowsmith.llm.sharing import Choice, Fallback, Spec, Spread, choose
-from rowsmith.recipes.base import BaseRecipe
+from rowsmith.recipes.base import KindRecipe
 
 Llm = Spec
 Llms = Llm | Sequence[Llm]
@@ -31,6 +31,7 @@ class RoleLlms(TypedDict, total=False):
     user_llm: Llm | None
     assistant_llm: Llm | None
     axis_llm: Llm | None
+    topics_llm: Llm | None
     labeller_llm: Llm | None
     labeller_2_llm: Llm | None
     labeller_3_llm: Llm | None
@@ -43,7 +44,7 @@ class RoleLlms(TypedDict, total=False):
 
 
 def roles_of(
-    recipe: type[BaseRecipe[Any]],
+    recipe: type[KindRecipe],
     roles: Mapping[str, Llm] | None,
     arguments: Mapping[str, Llm | None],
     known: Iterable[str] = (),
@@ -81,9 +82,7 @@ def roles_of(
     return named
 
 
-def models_of(
-    recipe: BaseRecipe[Any], llms: Llms | None, roles: Mapping[str, Llm], *, spread: Dealing = False
-) -> Models:
+def models_of(recipe: KindRecipe, llms: Llms | None, roles: Mapping[str, Llm], *, spread: Dealing = False) -> Models:
     """The models that were named.
 
     Raises:
@@ -128,7 +127,7 @@ def listed(llms: Llms) -> list[Llm]:
     return named
 
 
-def _of_first_role(recipe: BaseRecipe[Any], chosen: Mapping[str, Choice]) -> Choice:
+def _of_first_role(recipe: KindRecipe, chosen: Mapping[str, Choice]) -> Choice:
     """Whose the cells are where no model takes all roles."""
     arguments = recipe.arguments_of_roles()
     lacking = [arguments[role] for role in recipe.needed_roles if role not in chosen]

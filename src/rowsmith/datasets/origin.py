@@ -21,12 +21,15 @@ from rowsmith.datasets.loading import KINDS, kind_of
 from rowsmith.datasets.yaml_paths import beside
 from rowsmith.engine.ledger import RunPaths
 from rowsmith.engine.ledger.reading import reading
+from rowsmith.engine.precursors import precursors_in
 from rowsmith.engine.report import Spend
+from rowsmith.engine.statistics import spent_in
 from rowsmith.errors import ConfigError
-from rowsmith.recipes.base import DatasetConfig
+from rowsmith.recipes.base import KindConfig
 
 _NOT_SETTINGS = frozenset({"dataset", "roles", "schema", "version", "models"})
 """What a fingerprint has besides the configuration's fields."""
+_SYSTEM = ("system_prompt", "generation_system_prompt", "dataset_system_prompt")
 _ADDRESS = re.compile(r"(?<=://)[^/\s@]*@|\?[^\s]*$")
 """In an address: who logs in, and what is asked behind the path."""
 
@@ -45,9 +48,7 @@ def origin_of(output: str | Path) -> Origin | None:
         return None
     with reading(paths.ledger) as store:
         meta = store.meta()
-        spend: dict[tuple[str, str], Spend] = {}
-        for _, model, role, *numbers in store.spend():
-            spend.setdefault((model, role), Spend()).add(Spend(*numbers))
+        spend = spent_in(store)
     if not meta.get("fingerprint"):
         return None
     settings = _settings(json.loads(meta["fingerprint"]))
@@ -57,12 +58,26 @@ def origin_of(output: str | Path) -> Origin | None:
     return Origin(
         kind=kind,
         expected=meta.get("expected"),
-        models=[_use(model, role, part) for (model, role), part in sorted(spend.items())],
+        models=[
+            *_uses_before(meta, paths),
+            *(_use(model, role, part) for (model, role), part in sorted(spend.items())),
+        ],
         prompts=[] if config is None else _public(list(_prompts(config, kind, {role for _, role in spend}))),
         rejected=dict(_rejected(paths.rejected).most_common()),
         configuration=None if run is None else _yaml(run),
         settings=_public(settings),
     )
+
+
+def _uses_before(meta: Mapping[str, Any], paths: RunPaths) -> Iterator[Use]:
+    """The models of the runs that made first what this one is made of."""
+    for precursor in precursors_in(meta, paths.rows):
+        before = RunPaths.of(precursor.output)
+        if not before.ledger.exists():
+            continue
+        with reading(before.ledger) as store:
+            spend = spent_in(store)
+        yield from (_use(model, precursor.role, part) for (model, _), part in sorted(spend.items()))
 
 
 def _use(model: str, role: str, part: Spend) -> Use:
@@ -93,7 +108,7 @@ def _run(source: Mapping[str, Any], output: str) -> dict[str, Any]:
     """The run's YAML file, as it would stand in a folder with what it names."""
     run = beside(source["run"], str(Path(source["file"]).parent))
     run["output_file"] = output
-    for name in ("llms", "roles", "gates"):
+    for name in ("llms", "roles", "gates", *kind_of(run["dataset"], "")[0].models_in):
         if name in run:
             run[name] = _without_logins(run[name])
     return run
@@ -126,7 +141,7 @@ def _without_endpoint(outline: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _config(kind: str, fields: Mapping[str, Any], paths: RunPaths) -> DatasetConfig | None:
+def _config(kind: str, fields: Mapping[str, Any], paths: RunPaths) -> KindConfig | None:
     """The configuration itself; None where it cannot be made any more, as of a function in Python."""
     if kind not in KINDS:
         return None
@@ -139,14 +154,14 @@ def _config(kind: str, fields: Mapping[str, Any], paths: RunPaths) -> DatasetCon
         return None
 
 
-def _prompts(config: DatasetConfig, kind: str, asked: set[str]) -> Iterator[str]:
+def _prompts(config: KindConfig, kind: str, asked: set[str]) -> Iterator[str]:
     """The templates that were used: those of rows, then those of further steps."""
     yield from (template.text for template in config.templates)
     recipe = kind_of(kind, "")[1].recipe
     defaults: Mapping[str, str] = getattr(config, "default_steps", {})
     for name in type(config).model_fields:
         role = name.removesuffix("_prompt")
-        if role == name or name == "system_prompt" or (role in recipe.roles and role not in asked):
+        if role == name or name in _SYSTEM or (role in recipe.roles and role not in asked):
             continue
         text = getattr(config, name) or defaults.get(name) or getattr(config, f"default_{name}", None)
         if not text and role in asked:

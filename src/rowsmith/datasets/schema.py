@@ -17,7 +17,7 @@ from pydantic_core import core_schema
 from rowsmith.datasets.base import GeneratedDataset
 from rowsmith.datasets.loading import KINDS, kind_of
 from rowsmith.engine.options import Options
-from rowsmith.recipes.base import DatasetConfig
+from rowsmith.recipes.base import KindConfig
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _DEFINITIONS = "#/$defs/{model}"
@@ -57,9 +57,7 @@ def schema(kind: str | None = None) -> dict[str, Any]:
     }
 
 
-def _of_kind(
-    name: str, config: type[DatasetConfig], dataset: type[GeneratedDataset[Any]]
-) -> tuple[dict[str, Any], Any]:
+def _of_kind(name: str, config: type[KindConfig], dataset: type[GeneratedDataset[Any]]) -> tuple[dict[str, Any], Any]:
     made = config.model_json_schema(schema_generator=_Generator, ref_template=_DEFINITIONS)
     definitions = {f"{name}.{key}": part for key, part in made.pop("$defs", {}).items()}
     made, definitions = _renamed(made, name), _renamed(definitions, name)
@@ -87,7 +85,7 @@ def _of_kind(
     return closed | ({"allOf": lacking} if lacking else {}), definitions
 
 
-def _others(config: type[DatasetConfig], field: str) -> list[str]:
+def _others(config: type[KindConfig], field: str) -> list[str]:
     return [other for other, name in config.other_names.items() if name == field]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Unpack
 
 from rowsmith.data.value_list import read_values, write_values
-from rowsmith.datasets.base import GeneratedDataset, How
+from rowsmith.datasets.base import GeneratedDataset, How, without_fresh
 from rowsmith.datasets.naming import Dealing, Llm, Llms, RoleLlms, listed
 from rowsmith.engine.ahead import Made
 from rowsmith.engine.estimate import Estimate
@@ -100,7 +100,7 @@ class TaskDataset(GeneratedDataset[Task]):
         if faults:
             raise AnswerError("\n".join(faults), outcome="invalid", raw="")
         self._recipe = self._with_values(self._stored())
-        run = self._run(llms, **_once(how))
+        run = self._run(llms, **without_fresh(how))
         run.report.calls, run.report.retries = ahead.report.calls, ahead.report.retries
         run.report.replayed = ahead.report.replayed
         if why:
@@ -160,12 +160,3 @@ def _shortage(axis: AxisValues, count: int, made: Made, path: Path) -> str:
         f"the axis {axis.axis!r} has {count} of {wanted} values. Refused: {'; '.join(reasons) or 'nothing'}. "
         f"Start again to ask for the rest, lower its amount, or write values into {path}, one a line"
     )
-
-
-def _once(how: How) -> How:
-    """The same without `fresh`: what was there is deleted already."""
-    options = how.get("options")
-    again = How(**{**how, "fresh": False})
-    if options is not None:
-        again["options"] = options.but(fresh=False)
-    return again

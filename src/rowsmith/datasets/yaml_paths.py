@@ -9,9 +9,17 @@ from typing import Any
 
 from rowsmith.datasets.yaml_tree import Fields, Items, Scalar, Tree
 
-PATHS = ("output_file", "local_file_path", "seed_file", "axes.*.file")
+PATHS = ("output_file", "local_file_path", "seed_file", "axes.*.file", "topics.file", "topics.output_file")
 """Configuration fields that are paths; `*` is each part of a list."""
-REFERENCES = ("output", "output_columns", "check", "skip_function")
+REFERENCES = (
+    "output",
+    "output_columns",
+    "output_model",
+    "check",
+    "skip_function",
+    "content_filters",
+    "content_filters.*",
+)
 """Fields that may name something in a Python file: `models.py:Ticket`."""
 
 
@@ -20,7 +28,9 @@ def start_at(folder: Path, tree: Fields) -> None:
     for name in PATHS:
         _change(tree, name.split("."), lambda path: str(folder / Path(path).expanduser()))
     for name in REFERENCES:
-        _change(tree, [name], lambda text: _in_reference(text, lambda path: str(folder / Path(path).expanduser())))
+        _change(
+            tree, name.split("."), lambda text: _in_reference(text, lambda path: str(folder / Path(path).expanduser()))
+        )
 
 
 def absolute(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,7 +39,7 @@ def absolute(fields: Mapping[str, Any]) -> dict[str, Any]:
     for name in PATHS:
         made = _changed(made, name.split("."), from_anywhere)
     for name in REFERENCES:
-        made = _changed(made, [name], lambda text: _in_reference(text, from_anywhere))
+        made = _changed(made, name.split("."), lambda text: _in_reference(text, from_anywhere))
     return made
 
 
@@ -44,7 +54,7 @@ def beside(fields: Mapping[str, Any], folder: str) -> dict[str, Any]:
     for name in PATHS:
         made = _changed(made, name.split("."), near)
     for name in REFERENCES:
-        made = _changed(made, [name], lambda text: _in_reference(text, near))
+        made = _changed(made, name.split("."), lambda text: _in_reference(text, near))
     return made
 
 
@@ -58,19 +68,19 @@ def _in_reference(text: str, change: Callable[[str], str]) -> str:
     return f"{change(where)}:{name}" if colon and where.endswith(".py") else text
 
 
-def _change(tree: Tree, parts: list[str], change: Callable[[str], str]) -> None:
-    """Change a path in a tree, if it is there."""
+def _change(tree: Tree, parts: list[str], change: Callable[[str], str]) -> Tree:
+    """A tree with a path in it changed, if it is there."""
+    if not parts:
+        if not isinstance(tree, Scalar) or tree.value is None or not tree.text:
+            return tree
+        path = change(tree.text)
+        return Scalar(path, path, tree.place)
     first, *rest = parts
     if isinstance(tree, Items) and first == "*":
-        for part in tree.items:
-            _change(part, rest, change)
+        tree.items = [_change(part, rest, change) for part in tree.items]
     elif isinstance(tree, Fields) and first in tree.fields:
-        value = tree.fields[first]
-        if rest:
-            _change(value, rest, change)
-        elif isinstance(value, Scalar) and value.value is not None and value.text:
-            path = change(value.text)
-            tree.fields[first] = Scalar(path, path, value.place)
+        tree.fields[first] = _change(tree.fields[first], rest, change)
+    return tree
 
 
 def _changed(value: Any, parts: list[str], change: Callable[[str], str]) -> Any:

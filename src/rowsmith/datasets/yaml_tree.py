@@ -245,10 +245,13 @@ def fitted(tree: Tree, wanted: Any, name: str) -> Any:
             _must_be_text(tree, name)
         return [fitted(part, inner or Any, f"{name}.{number}") for number, part in enumerate(tree.items)]
     models = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    inner = next((_arguments(kind, 2)[1] for kind in kinds if get_origin(kind) is dict), None)
+    if inner is not None:
+        # Where any mapping will do as well, a model is meant only by a mapping that has one of its fields.
+        models = [one for one in models if tree.fields.keys() & one.model_fields.keys()]
     if models:
         # Of several that it may be, the one that knows most of its fields is meant.
         return fitted_fields(tree, max(models, key=lambda one: len(tree.fields.keys() & one.model_fields.keys())), name)
-    inner = next((_arguments(kind, 2)[1] for kind in kinds if get_origin(kind) is dict), None)
     if inner is None and _is_text(kinds):
         _must_be_text(tree, name)
     return {key: fitted(part, inner or Any, f"{name}.{key}") for key, part in tree.fields.items()}

@@ -78,6 +78,7 @@ class Estimate:
             nothing is known.
         walked: cells that were worked through for this.
         sampled: cells among them that were really asked for.
+        ahead: what is made before the rows, in words; its calls are among the parts.
     """
 
     rows: int
@@ -86,6 +87,7 @@ class Estimate:
     seconds: float | None
     walked: int
     sampled: int
+    ahead: str = ""
 
     @property
     def calls(self) -> int:

@@ -41,6 +41,11 @@ class Fingerprint:
         """For the ledger."""
         return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, default=str)
 
+    @property
+    def foremost(self) -> list[Mapping[str, Any]]:
+        """The settings of the models that are asked first: the cells bear their identities."""
+        return [_members(outline)[0] for outline in self.grows["llms"]]
+
     @classmethod
     def from_json(cls, text: str) -> Fingerprint:
         """From the ledger.

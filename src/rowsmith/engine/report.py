@@ -76,6 +76,7 @@ class Report:
         batches: batches that services still have.
         in_batches: requests in them.
         seconds: how long this start took.
+        ahead: what was made before, by its file: the topics of a generator. Its sums are not in these.
     """
 
     rows: int = 0
@@ -92,6 +93,7 @@ class Report:
     batches: int = 0
     in_batches: int = 0
     seconds: float = 0.0
+    ahead: dict[str, Report] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:

@@ -233,10 +233,7 @@ class Run:
         """The ledger, brought to the plan, with all that is needed to call models."""
         in_flight = self._options.max_concurrency * len(self._models.all())
         with Ledger(self._paths, fresh=self._options.fresh, in_flight=in_flight) as ledger:
-            facts: dict[str, Any] = {"expected": self.plan.total_rows, "cells": len(self.plan)}
-            if self._source:
-                facts["source"] = orjson.dumps(self._source).decode()
-            match(ledger, self._recipe, self._models, self.plan, **facts)
+            match(ledger, self._recipe, self._models, self.plan, **self._facts())
             limits = Limits.of(self._options)
             if limits and by_batch:
                 self._budget = Budget(limits, self._models, at_batch_price(self._price), self.stop)
@@ -248,6 +245,11 @@ class Run:
                     yield ledger, transport
                 finally:
                     self._close()
+
+    def _facts(self) -> dict[str, Any]:
+        """What the ledger notes of the run itself."""
+        facts: dict[str, Any] = {"expected": self.plan.total_rows, "cells": len(self.plan)}
+        return facts | ({"source": orjson.dumps(self._source).decode()} if self._source else {})
 
     def stop(self, why: str) -> None:
         """Send no new calls; what is in flight goes on, and the run ends in good order.

@@ -9,6 +9,7 @@ from typing import Any
 from rowsmith.engine.events import CallMade, Retry, RowRejected
 from rowsmith.engine.ledger import Ledger
 from rowsmith.engine.ledger.records import CellRecord
+from rowsmith.engine.ledger.store import Store
 from rowsmith.engine.report import Lack, Report, Spend
 
 
@@ -70,8 +71,13 @@ def sum_up(
 
 def spend_of(ledger: Ledger) -> dict[tuple[str, str], Spend]:
     """All that was ever spent on a run, by model and role."""
+    return spent_in(ledger.store)
+
+
+def spent_in(store: Store) -> dict[tuple[str, str], Spend]:
+    """The same, of a ledger that is only read."""
     sums: dict[tuple[str, str], Spend] = {}
-    for _, model, role, *numbers in ledger.store.spend():
+    for _, model, role, *numbers in store.spend():
         sums.setdefault((model, role), Spend()).add(Spend(*numbers))
     return sums
 

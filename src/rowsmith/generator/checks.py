@@ -97,3 +97,16 @@ def must_be_count(name: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ConfigError(f"{name} must be a whole number, 1 or more; got {value!r}")
     return value
+
+
+def must_not_be_batched(config: GeneratorConfig, options: Options | None) -> None:
+    """Refuse batches where calls of tools are executed.
+
+    Raises:
+        ConfigError: they are.
+    """
+    if options is not None and options.batch and config.tool_results == "executed":
+        raise ConfigError(
+            "calls that are executed cannot be handed in for a batch: leave out batch=True, or write "
+            "tool_results='simulated'"
+        )

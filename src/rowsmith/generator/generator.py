@@ -18,7 +18,7 @@ from rowsmith.engine.run import Run
 from rowsmith.engine.sync import run_sync
 from rowsmith.errors import ConfigError, RowsmithError
 from rowsmith.generator.adjusting import Adjustable
-from rowsmith.generator.checks import budget_issues, model_issues, must_be_count, settings_issues
+from rowsmith.generator.checks import budget_issues, model_issues, must_be_count, must_not_be_batched, settings_issues
 from rowsmith.generator.kind import Kind
 from rowsmith.generator.kinds import kind_of
 from rowsmith.generator.making import Earlier, Making
@@ -341,11 +341,7 @@ class DataSetGenerator(Adjustable):
 
     def _options(self, options: Options | None) -> Options:
         config = self.config
-        if options is not None and options.batch and config.tool_results == "executed":
-            raise ConfigError(
-                "calls that are executed cannot be handed in for a batch: leave out batch=True, or write "
-                "tool_results='simulated'"
-            )
+        must_not_be_batched(config, options)
         return (options or Options()).but(
             max_concurrency=config.max_concurrency,
             max_cost=config.max_cost,

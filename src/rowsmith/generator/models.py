@@ -36,10 +36,7 @@ def spec_of(model_name: Spec | None, model: Spec | None, provider: str | None) -
 
 
 def choice_of(spec: Spec | None, config: GeneratorConfig) -> Choice:
-    """The model, with the generator's temperature and timeout where it takes them.
-
-    A provider that was made already, and one in a `Fallback` or `Spread`, keeps its own settings; so do the arguments
-    of a mapping. A provider that knows no temperature (`offline`) goes without.
+    """The model, with the generator's temperature and timeout where it takes them, as `with_settings` says.
 
     Raises:
         ConfigError: no model was named, there is none such, or a setting is out of its range.
@@ -49,16 +46,23 @@ def choice_of(spec: Spec | None, config: GeneratorConfig) -> Choice:
             "no model was named: write model_name='openai/gpt-5-mini', another provider/model, or 'offline' for a try "
             "without a model"
         )
-    if isinstance(spec, str):
-        spec = {"model": spec}
-    if not isinstance(spec, Mapping) or not isinstance(spec.get("model"), str):
-        return choose(spec)
-    settings: dict[str, Any] = {"temperature": config.temperature, "timeout": config.request_timeout}
-    name = spec["model"].strip().partition("/")[0]
-    wanted = {key: value for key, value in settings.items() if value is not None and key not in spec}
-    taken = _parameters(name) if wanted else frozenset()
-    made = {**{key: value for key, value in wanted.items() if key in taken}, **spec}
-    return choose(made if len(made) > 1 else spec["model"])
+    return choose(with_settings(spec, temperature=config.temperature, timeout=config.request_timeout))
+
+
+def with_settings(spec: Spec, *, temperature: float | None, timeout: float | None) -> Spec:
+    """The same model with settings, where it takes them.
+
+    A provider that was made already, and one in a `Fallback` or `Spread`, keeps its own settings; so do the arguments
+    of a mapping. A provider that knows no temperature (`offline`) goes without.
+    """
+    named = {"model": spec} if isinstance(spec, str) else spec
+    if not isinstance(named, Mapping) or not isinstance(named.get("model"), str):
+        return spec
+    settings: dict[str, Any] = {"temperature": temperature, "timeout": timeout}
+    wanted = {key: value for key, value in settings.items() if value is not None and key not in named}
+    taken = _parameters(named["model"].strip().partition("/")[0]) if wanted else frozenset()
+    made = {**{key: value for key, value in wanted.items() if key in taken}, **named}
+    return made if len(made) > 1 else named["model"]
 
 
 def _parameters(name: str) -> frozenset[str]:

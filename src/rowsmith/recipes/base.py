@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,6 +15,7 @@ from rowsmith.engine.asking import Prompt
 from rowsmith.engine.axes import Axis, Variation, Variations, identity
 from rowsmith.engine.context import Context
 from rowsmith.engine.plan import Cell, Rows
+from rowsmith.engine.recipe import Recipe
 from rowsmith.errors import ConfigError
 from rowsmith.llm.provider import Provider
 from rowsmith.llm.values import Message
@@ -33,11 +34,64 @@ class Language:
     name: str
 
 
-class DatasetConfig(Config):
-    """What every kind of dataset can be told.
+class KindConfig(Config):
+    """What the configurations of all kinds of datasets have.
 
     Attributes:
         output_file: where the rows go, one JSON object a line; the run's folder is made beside it.
+    """
+
+    output_file: str
+
+    other_names: ClassVar[Mapping[str, str]] = {}
+    """Further names under which fields may be given → the field."""
+    models_in: ClassVar[Mapping[str, Collection[str]]] = {}
+    """Fields that may name models of roles → the names by which they do; none where the field itself is a model."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _under_their_own_names(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        for other, name in cls.other_names.items():
+            if other in given and name in given:
+                raise ValueError(f"{other} and {name} are the same; give one of them")
+        return {cls.other_names.get(name, name): value for name, value in given.items()}
+
+    @property
+    def remote(self) -> bool:
+        """Whether values of the axes have to be fetched: that is then done when they are needed, in no constructor."""
+        return False
+
+    @property
+    def templates(self) -> tuple[Template, ...]:
+        """The templates that are used."""
+        return ()
+
+
+class KindRecipe(Recipe, Protocol):
+    """What a dataset class needs of a recipe, besides what the engine does."""
+
+    def __init__(self, config: Any) -> None:
+        """Of a configuration."""
+
+    @classmethod
+    def arguments_of_roles(cls) -> dict[str, str]:
+        """Role → the argument of `generate` that names its model."""
+
+    @property
+    def needed_roles(self) -> tuple[str, ...]:
+        """The roles that the configuration really asks; the first is the one that every cell does."""
+
+    @property
+    def skipped(self) -> Counter[str]:
+        """How many documents or rows of the source are left out, by reason."""
+
+
+class DatasetConfig(KindConfig):
+    """What the kinds that are made of prompts and languages can be told.
+
+    Attributes:
         languages: code → name as prompts say it; rows are made in each.
         prompts: templates of your own instead of the kind's default ones; each is used for every other combination.
         expansion: values of the optional `{{placeholders}}` in the templates.
@@ -49,7 +103,6 @@ class DatasetConfig(Config):
         gates: the checks that every row passes.
     """
 
-    output_file: str
     languages: dict[str, str] = Field(default_factory=lambda: {"en": "English"}, min_length=1)
     prompts: list[str] | None = Field(default=None, min_length=1)
     expansion: PromptExpansionConfig = Field(default_factory=PromptExpansionConfig)
@@ -60,23 +113,11 @@ class DatasetConfig(Config):
     max_rounds: int = Field(default=3, ge=0)
     gates: GatesConfig = Field(default_factory=GatesConfig)
 
-    other_names: ClassVar[Mapping[str, str]] = {}
-    """Further names under which fields may be given → the field."""
     mandatory: ClassVar[frozenset[str]] = frozenset()
     """Names that each of `prompts` must have in single braces."""
     available: ClassVar[frozenset[str]] = frozenset()
     """Names that it may have besides."""
     default_prompts: ClassVar[tuple[str, ...]] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _under_their_own_names(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping):
-            return given
-        for other, name in cls.other_names.items():
-            if other in given and name in given:
-                raise ValueError(f"{other} and {name} are the same; give one of them")
-        return {cls.other_names.get(name, name): value for name, value in given.items()}
 
     @field_validator("languages")
     @classmethod
@@ -92,11 +133,6 @@ class DatasetConfig(Config):
     def _prompts_fit(self) -> DatasetConfig:
         check(self.templates, mandatory=self.mandatory, available=self.available, values=self.expansion.placeholders)
         return self
-
-    @property
-    def remote(self) -> bool:
-        """Whether values of the axes have to be fetched: that is then done when they are needed, in no constructor."""
-        return False
 
     @property
     def templates(self) -> tuple[Template, ...]:

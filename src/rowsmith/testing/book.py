@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -92,6 +93,7 @@ class Book:
                 "in_flight": call.in_flight,
                 "status": call.status,
                 "fault": call.fault,
+                "ended": call.ended,
             }
             for call in self.calls
         ]
@@ -99,4 +101,4 @@ class Book:
 
 def settled(call: Call, status: int | None, fault: str | None) -> Call:
     """The call with what became of it."""
-    return replace(call, status=status, fault=fault)
+    return replace(call, status=status, fault=fault, ended=time.time())

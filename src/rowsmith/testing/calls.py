@@ -48,6 +48,7 @@ class Call:
         hints: what an answer that is not scripted writes about, by the server's `hints`.
         status: the HTTP status that it got; None while it has none, or where the connection was reset or given up.
         fault: the name of the fault that it met, or None.
+        ended: seconds since the epoch when it got its status; 0 as long as it has none.
     """
 
     number: int
@@ -63,6 +64,7 @@ class Call:
     hints: Mapping[str, Any] = field(default_factory=dict)
     status: int | None = None
     fault: str | None = None
+    ended: float = 0.0
 
     @property
     def prompt(self) -> str:

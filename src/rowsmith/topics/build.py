@@ -18,13 +18,15 @@ import orjson
 from rowsmith.engine.claims import EXACT, unpacked
 from rowsmith.engine.embedding import identity, stored_vectors
 from rowsmith.engine.events import CallFailed, CellFinished, CellStarted, Event, RowAccepted, RowRejected, RunStarted
-from rowsmith.engine.fingerprint import Fingerprint, refuse
+from rowsmith.engine.fingerprint import Fingerprint, fingerprint, must_go_on, refuse
 from rowsmith.engine.ledger import CellStatus, Ledger, RunPaths
+from rowsmith.engine.ledger.reading import reading
 from rowsmith.engine.ledger.records import Kind
 from rowsmith.engine.models import Models
 from rowsmith.engine.options import Options
-from rowsmith.engine.report import Report
+from rowsmith.engine.report import Report, Spend
 from rowsmith.engine.run import Run
+from rowsmith.engine.statistics import spent_in
 from rowsmith.errors import ProviderError, RunError
 from rowsmith.llm.provider import Provider
 from rowsmith.llm.sharing import Choice
@@ -67,6 +69,7 @@ class Past:
         short: cells whose rounds are used up.
         rows: the rows that are committed, in the plan's order.
         vectors: of the topics, with their signatures, where they are compared by them.
+        spend: all that was ever spent on them, by (model, role).
     """
 
     fingerprint: Fingerprint | None = None
@@ -74,6 +77,7 @@ class Past:
     short: int = 0
     rows: Sequence[Row] = ()
     vectors: Mapping[Topic, Signature] = field(default_factory=dict)
+    spend: Mapping[tuple[str, str], Spend] = field(default_factory=dict)
 
     @classmethod
     def of(cls, paths: RunPaths, embeddings: Provider | None = None) -> Past:
@@ -94,7 +98,25 @@ class Past:
             short = ledger.store.count(CellStatus.SHORT)
             rows = _rows(paths.rows, ledger.store.pieces(Kind.ROWS))
             vectors = {} if embeddings is None else _vectors(ledger, rows, embeddings)
-            return cls(fingerprint, ledger.was_finished, short, rows, vectors)
+            return cls(fingerprint, ledger.was_finished, short, rows, vectors, spent_in(ledger.store))
+
+    @classmethod
+    def seen(cls, paths: RunPaths) -> Past:
+        """Read it without writing, whoever has the output open. Rows are there only if its last start has ended.
+
+        Raises:
+            LedgerError: the ledger is damaged, foreign or newer.
+        """
+        if not paths.ledger.exists():
+            return cls()
+        with reading(paths.ledger) as store:
+            meta = store.meta()
+            fingerprint = Fingerprint.from_json(meta["fingerprint"]) if meta.get("fingerprint") else None
+            finished = meta.get("state") == "finished"
+            ended = finished or meta.get("state") == "stopped"
+            rows = _rows(paths.rows, store.pieces(Kind.ROWS)) if ended else []
+            short = store.count(CellStatus.SHORT)
+            return cls(fingerprint, finished, short, rows, spend=spent_in(store))
 
 
 def _rows(path: Path, pieces: Any) -> list[Row]:
@@ -190,6 +212,24 @@ class TreeBuild:
         self._root = topic_of([config.topic_prompt])
         self._failed: ProviderError | None = None
         self.built = Built()
+
+    def must_fit(self) -> None:
+        """Refuse what cannot be carried out on this output, before anything is asked or written.
+
+        Raises:
+            ConfigError: a cost is to be kept, and the model's price is not known.
+            ConfigChangedError: the output has topics of another configuration, or of another model.
+            LedgerError: the ledger is damaged, foreign or newer.
+        """
+        past = Past() if self._options.fresh else Past.seen(self._paths)
+        self._must_grow(past)
+        models = Models([self._llm])
+        recipe = Subtopics(self._config, Known(self._root, {}), 1, self._config.max_rounds)
+        plan = Run(recipe, models, self._paths.rows, self._options).plan
+        answered, before, now = {model for model, _ in past.spend}, past.fingerprint, fingerprint(recipe, models, plan)
+        must_go_on(str(self._paths.rows), before, now, answered)
+        if before is not None and answered and before.foremost != now.foremost:
+            raise refuse(str(self._paths.rows), ("llms",), before.grows, now.grows)
 
     async def carry_out(self) -> None:
         """Build, or go on.

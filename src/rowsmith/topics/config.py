@@ -69,3 +69,14 @@ class GraphConfig(TopicsConfig):
                 "not. A graph is written as JSON by save('graph.json')"
             )
         return self
+
+
+def planned_topics(degree: int, depth: int) -> int:
+    """How many topics a tree has below its root."""
+    return sum(degree**level for level in range(1, depth + 1))
+
+
+def lowest_topics(degree: int, depth: int) -> int:
+    """How many topics a tree has on its last level."""
+    lowest: int = degree**depth
+    return lowest

@@ -12,6 +12,7 @@ import orjson
 
 from rowsmith.engine.events import RowAccepted
 from rowsmith.engine.ledger import RunPaths
+from rowsmith.engine.left import left
 from rowsmith.engine.models import Models
 from rowsmith.engine.options import Options
 from rowsmith.engine.report import Report, Spend
@@ -67,8 +68,14 @@ class Graph(TopicModel):
 
     # -- building ------------------------------------------------------------------------------------------------------
 
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """The files that a build writes: that of the topics, and that of the links."""
+        (topics,) = super().outputs
+        return (topics, links_beside(topics))
+
     async def _after(self, build: TreeBuild, options: Options, listener: TopicListener) -> None:
-        config = self._to_build()
+        config = self.to_build
         assert isinstance(config, GraphConfig)
         report = build.built.report
         if not config.max_links or report.ended not in ("complete", "short"):
@@ -80,7 +87,7 @@ class Graph(TopicModel):
             rounds += 1 + config.max_rounds
         recipe = Linking(config, self._hierarchy, rounds)
         listeners = [listener, _teller(listener)]
-        run = Run(recipe, Models([self._model()]), paths.rows, _left(options, report), listeners)
+        run = Run(recipe, Models([self.llm]), paths.rows, left(options, [self._output(config)]), listeners)
         try:
             await run.execute()
         finally:
@@ -265,17 +272,6 @@ def _teller(listener: TopicListener) -> TopicListener:
             listener(TopicsLinked(topic_of(event.row["path"]), len(event.row["links"])))
 
     return tell
-
-
-def _left(options: Options, spent: Report) -> Options:
-    """The options of the second run: of what all starts may cost, what the first has left."""
-    total = spent.total
-    tokens = total.input_tokens + total.output_tokens
-    return options.but(
-        max_cost=None if options.max_cost is None else max(0.0, options.max_cost - total.cost),
-        max_tokens=None if options.max_tokens is None else max(0, options.max_tokens - tokens),
-        max_requests=None if options.max_requests is None else max(0, options.max_requests - total.calls),
-    )
 
 
 def _together(one: Report, two: Report) -> Report:

@@ -11,15 +11,16 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from rowsmith.engine.ledger import RunPaths
 from rowsmith.engine.options import Options
 from rowsmith.engine.report import Report
 from rowsmith.engine.sync import run_sync
 from rowsmith.errors import ConfigError, did_you_mean
 from rowsmith.llm.registry import check_name
 from rowsmith.llm.sharing import Choice, Spec, choose
-from rowsmith.topics.build import Failure, TreeBuild
+from rowsmith.topics.build import Built, Failure, Past, TreeBuild
 from rowsmith.topics.collection import TopicCollection
-from rowsmith.topics.config import TopicsConfig
+from rowsmith.topics.config import TopicsConfig, planned_topics
 from rowsmith.topics.events import BuildFinished, TopicEvent, TopicListener
 from rowsmith.topics.hierarchy import Hierarchy
 from rowsmith.topics.naming import named, options_of
@@ -99,6 +100,50 @@ class TopicModel(TopicCollection):
         """What the last build came to; None before any."""
         self.failures: list[Failure] = []
         """The topics that lack subtopics after the last build."""
+
+    # -- what is there already -----------------------------------------------------------------------------------------
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """The files that a build writes, each with its run beside it."""
+        return (self._output(self.to_build),)
+
+    def recall(self) -> Self:
+        """Take up the topics that ended builds have left in the output; nobody is asked, and nothing is written.
+
+        Raises:
+            ConfigError: these topics were given, and are not built.
+            LedgerError: the ledger is damaged, foreign or newer.
+        """
+        config = self.to_build
+        past = Past.seen(RunPaths.of(self._output(config)))
+        built = Built()
+        built.take(past)
+        rows, planned = len(past.rows), planned_topics(config.degree, config.depth)
+        ended = "complete" if rows == planned else "short"
+        built.report = Report(rows=rows, expected=planned, ended=ended, spend=dict(past.spend))
+        self._take(built)
+        return self
+
+    @property
+    def whole(self) -> bool:
+        """Whether every topic that is to be built is there."""
+        config = self.to_build
+        return len(self._hierarchy) == 1 + planned_topics(config.degree, config.depth)
+
+    def must_fit(self, options: Options | None = None) -> None:
+        """Refuse what a build could not go on with, before anything is asked or written.
+
+        Args:
+            options: as for `build`.
+
+        Raises:
+            ConfigError: as `build`.
+            ConfigChangedError: the output has topics of another configuration or model.
+            LedgerError: its ledger is damaged, foreign or newer.
+        """
+        config = self.to_build
+        TreeBuild(config, self.llm, self._output(config), options or Options(), _all(())).must_fit()
 
     # -- building ------------------------------------------------------------------------------------------------------
 
@@ -183,23 +228,22 @@ class TopicModel(TopicCollection):
     async def _carry_out(
         self, listeners: Sequence[TopicListener], options: Options | None, how: Mapping[str, Any], *, again: bool
     ) -> None:
-        config = self._to_build()
+        config = self.to_build
         listener = _all(listeners)
         source = how.get("source")
         options = options_of(options, {name: value for name, value in how.items() if name != "source"})
-        build = TreeBuild(config, self._model(), self._output(config), options, listener, source, again=again)
+        build = TreeBuild(config, self.llm, self._output(config), options, listener, source, again=again)
         try:
             await build.carry_out()
         finally:
-            self._take(build)
+            self._take(build.built)
         await self._after(build, options, listener)
         listener(BuildFinished(build.built.report))
 
     async def _after(self, build: TreeBuild, options: Options, listener: TopicListener) -> None:
         """What there is to do once the topics are there."""
 
-    def _take(self, build: TreeBuild) -> None:
-        built = build.built
+    def _take(self, built: Built) -> None:
         self.report, self.failures = built.report, built.failures
         hierarchy = Hierarchy(built.made)
         hierarchy.unfinished = {
@@ -207,14 +251,26 @@ class TopicModel(TopicCollection):
         }
         self._settle(hierarchy)
 
-    def _to_build(self) -> TopicsConfig:
+    @property
+    def to_build(self) -> TopicsConfig:
+        """What is to be built.
+
+        Raises:
+            ConfigError: these topics were given.
+        """
         if self.config is None:
             raise ConfigError(
                 f"these topics were given, and there is nothing to build. {type(self).__name__}(topic_prompt=…) builds"
             )
         return self.config
 
-    def _model(self) -> Choice:
+    @property
+    def llm(self) -> Choice:
+        """The model that is asked.
+
+        Raises:
+            ConfigError: none was named, or there is none such.
+        """
         if self._llm is None:
             raise ConfigError(
                 "no model was named: write model_name='openai/gpt-5-mini', another provider/model, or 'offline' for a "

@@ -78,6 +78,17 @@ def from_mapping(given: Any, topic_prompt: str | None) -> Hierarchy:
     return rooted(list(_paths_in(given, [])), topic_prompt)
 
 
+def leaves_in(given: Any) -> list[Topic]:
+    """The topics with nothing below them, of mappings and lists one in the other; they need no one root.
+
+    Raises:
+        ConfigError: there is something else in it.
+    """
+    topics = list(dict.fromkeys(topic_of(path) for path in _paths_in(given, [])))
+    above = {topic.parent for topic in topics}
+    return [topic for topic in topics if topic not in above]
+
+
 def _paths_in(given: Any, above: Path_) -> Iterator[Path_]:
     if isinstance(given, Mapping):
         for name, below in given.items():
