@@ -49,6 +49,8 @@ from rowsmith.quality.seen import Seen
 
 _log = logging.getLogger(__name__)
 
+_FULL = "the disk is full. All that was answered is kept; make room and run the same command again to go on"
+
 
 def plan_of(recipe: Recipe, models: Models) -> Plan:
     """The plan of a recipe over some models."""
@@ -306,9 +308,9 @@ class Run:
         try:
             if tray is None:
                 await shift.once(len(plan), settled)
-            else:
-                waves = self._waves(ledger, transport)
-                await self._until_stopped(shift.in_waves(waves, len(plan), wait=not self._options.no_wait))
+                return
+            waves = self._waves(ledger, transport)
+            await self._until_stopped(shift.in_waves(waves, len(plan), wait=not self._options.no_wait))
         finally:
             work.claims = None  # its table is given back before the files are put in order
 
@@ -362,16 +364,12 @@ class Run:
             followed=bool(self._listeners),
         )
 
-    # -- after the last call ----------------------------------------------------------------------------------------
-
     async def _conclude(self, ledger: Ledger, started: float) -> None:
         """Commit, put the files in order, and sum up."""
         try:
             await ledger.flushed()
             if ledger.full:
-                raise StorageError(
-                    "the disk is full. All that was answered is kept; make room and run the same command again to go on"
-                )
+                raise StorageError(_FULL)
             await asyncio.to_thread(ledger.put_in_order)
         except RunError as error:
             self._ending.fail(error)
