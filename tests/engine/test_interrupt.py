@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from rowsmith import ClassificationDataset
-from rowsmith.engine.events import CallMade, Event
+from rowsmith.engine.events import CallMade, CellFinished, Event
 from rowsmith.engine.ledger import Ledger
 from rowsmith.engine.shielded import to_the_end
 
@@ -188,3 +188,24 @@ async def test_generate_works_inside_a_running_loop(tmp_path: Path) -> None:
 
 def _broken(question: Question) -> str:
     raise RuntimeError("of the model")
+
+
+async def test_a_model_that_never_waits_lets_others_have_their_turn(tmp_path: Path) -> None:
+    """Else Ctrl-C would not be heard, and what a loop is asked to do later would pile up for as long as the run."""
+    ended = most = 0
+
+    async def others() -> None:
+        nonlocal ended, most
+        while True:
+            most, ended = max(most, ended), 0
+            await asyncio.sleep(0)
+
+    def listen(event: Event) -> None:
+        nonlocal ended
+        ended += isinstance(event, CellFinished)
+
+    made = dataset(tmp_path, target_rows=2000, num_samples_per_prompt=1)
+    beside = asyncio.create_task(others())
+    await made.generate_async("offline", max_concurrency=4, options=QUICK, listeners=[listen])
+    beside.cancel()
+    assert 0 < most <= 40

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from rowsmith import ClassificationDataset, MCQDataset
-from rowsmith.engine.asking import as_before
+from rowsmith.engine.before import as_before
 from rowsmith.engine.events import CallMade, RunStarted
 from rowsmith.engine.keys import call_key, row_id
 from rowsmith.engine.ledger import CellStatus
@@ -175,9 +175,9 @@ def test_endpoint_and_body_cannot_run_into_each_other() -> None:
 
 
 def test_a_row_keeps_its_id_by_cell_call_and_place() -> None:
-    ids = {row_id(cell, ordinal, place) for cell in (1, 2) for ordinal in ("0", "1", "0.1") for place in (0, 1)}
+    ids = {row_id(cell, ordinal, place) for cell in ("1", "2") for ordinal in ("0", "1", "0.1") for place in (0, 1)}
     assert len(ids) == 12
-    assert row_id(1, "0", 0) == row_id(1, "0", 0)
+    assert row_id("1", "0", 0) == row_id("1", "0", 0)
 
 
 # --- answers that were paid for ---------------------------------------------------------------------------------------
@@ -348,12 +348,10 @@ def test_an_answer_given_on_a_higher_rung_is_found_after_the_step_down(tmp_path:
 
 
 def test_a_prompt_can_be_put_as_it_was_before_its_values_grew() -> None:
-    from rowsmith.engine.asking import Prompt
-
-    now = Prompt((Message.user("of a, b, c: write"),), {"listing": "a, b, c", "other": "a, b, c"})
-    before = as_before(now, {"listing": "a, b, c"}, {"listing": "a, b"})
-    assert before == Prompt((Message.user("of a, b: write"),), {"listing": "a, b", "other": "a, b, c"})
-    assert as_before(now, {"listing": "a, b, c"}, {"gone": "x"}) == now
+    now = (Message.user("of a, b, c: write"),), {"listing": "a, b, c", "other": "a, b, c"}
+    before = as_before(*now, {"listing": "a, b, c"}, {"listing": "a, b"})
+    assert before == ((Message.user("of a, b: write"),), {"listing": "a, b", "other": "a, b, c"})
+    assert as_before(*now, {"listing": "a, b, c"}, {"gone": "x"}) == now
 
 
 def test_both_calls_of_a_question_are_replayed(tmp_path: Path) -> None:

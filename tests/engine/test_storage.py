@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
+import time
+import tracemalloc
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rowsmith.engine import sieve as sieve_module
+from rowsmith.engine.ledger.writer import Group, Writer
 from rowsmith.engine.options import Options
+from rowsmith.engine.plan import Cell
+from rowsmith.engine.sieve import Sieve
 from rowsmith.errors import StorageError
 from rowsmith.llm.transport import Transport
 from rowsmith.llm.values import Completion
@@ -308,9 +314,9 @@ def measured(job: Job) -> None:
         "expansion": {},
         "prompts": ["Write {num_samples} text in {language_name}, {label_name}: {label_description}."],
     }
-    # What may wait to be written is bounded, but whether it ever comes to that bound is up to the disk.
+    # What may wait to be written is bounded (see the next tests), but whether it ever comes to that is up to the disk.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rowsmith.engine.ledger.ledger.BACKLOG", 200)
+        patch.setattr("rowsmith.engine.ledger.writer.BACKLOG", 200_000)
         dataset(job.folder, **settings).generate(Forgetful(), options=QUICK)
     (job.folder / "peak").write_text(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
 
@@ -325,3 +331,35 @@ def test_memory_does_not_grow_with_the_number_of_cells(tmp_path: Path, nursery: 
     # SQLite's caches, at most 8 MiB, and the groups under way are full in the larger run only; a benchmark compares a
     # million cells with ten thousand.
     assert peaks[1] < 1.2 * peaks[0] + 16_000
+
+
+def test_what_waits_for_a_slow_disk_is_bounded_by_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    most = 0
+    commit = Writer._commit
+
+    def slow(writer: Writer, group: Group) -> None:
+        nonlocal most
+        time.sleep(0.05)
+        commit(writer, group)
+        most = max(most, sum(len(block.data) for group in (group, writer._group) for block in group.blocks))
+
+    monkeypatch.setattr(Writer, "_commit", slow)
+    monkeypatch.setattr("rowsmith.engine.ledger.writer.BACKLOG", 200_000)
+    options = replace(QUICK, max_concurrency=4)
+    report = dataset(tmp_path, **LARGE).generate(Model(large), options=options).report
+    assert report is not None
+    assert report.complete
+    # Of 5 MB. Answers count as well as rows, and each of the four workers puts in one cell more.
+    assert 50_000 < most < 300_000
+
+
+def test_a_row_that_waits_takes_the_memory_of_its_bytes_and_little_more() -> None:
+    cell = Cell(0, 1, {}, 1000, 0)
+    sieve = Sieve(cell, (), ("text",), None, lambda _: None)
+    tracemalloc.start()
+    for number in range(1000):
+        sieve.offer({"id": f"{number}", "text": "x" * 300}, {})
+    lines = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, sieve_module.__file__)])
+    tracemalloc.stop()
+    taken = sum(one.size for one in lines.statistics("filename"))
+    assert sum(map(len, sieve.lines)) < taken < 2 * sum(map(len, sieve.lines))

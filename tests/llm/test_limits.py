@@ -162,7 +162,7 @@ def test_everybody_who_waits_hears_of_the_used_up_day() -> None:
         ticket = await limiter.enter()
         waiting = [asyncio.create_task(limiter.enter()) for _ in range(3)]
         await clock.sleep(1)
-        limiter.answered(ticket, 1.0, ANSWER)
+        limiter.answered(ticket, 1.0, ANSWER, clock.now())
         return await asyncio.gather(*waiting, return_exceptions=True)
 
     assert [type(said) for said in clock.run(main())] == [QuotaError] * 3
@@ -216,7 +216,7 @@ async def test_requests_go_in_the_order_they_came(clock: SimulatedClock) -> None
         ticket = await limiter.enter()
         order.append(number)
         await clock.sleep(0.1)
-        limiter.answered(ticket, 0.1, ANSWER)
+        limiter.answered(ticket, 0.1, ANSWER, clock.now())
 
     await asyncio.gather(*(ask(number) for number in range(20)))
     assert order == list(range(20))

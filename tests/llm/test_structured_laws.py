@@ -134,7 +134,7 @@ def test_what_was_written_is_read_back_in_any_wrapping(
     text = wrapping.format(written(entries, indent=indent, ensure_ascii=ascii_only))
     reading = ListOutput(model).read(Completion(text))
     assert reading.entries == entries
-    assert (reading.outcome, reading.bad) == (Outcome.OK, [])
+    assert (reading.outcome, list(reading.bad)) == (Outcome.OK, [])
 
 
 @SLOW

@@ -339,3 +339,14 @@ def test_a_name_with_several_addresses_that_all_fail_is_told_in_one_reason() -> 
         no_reply.translate(NoConnectionError(error), "h", 1.0, CALLER).message
         == f"no connection to h: {os.strerror(111)}"
     )
+
+
+def test_it_works_in_the_loop_of_uvloop() -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def main() -> int:
+        async with served(always({"ok": True})) as server, Transport() as transport:
+            return (await post(transport, server.url.replace("127.0.0.1", "localhost"))).status
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(main()) == 200

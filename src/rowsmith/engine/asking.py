@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from itertools import product
 from typing import Any, NamedTuple, NoReturn, Protocol
 
+from rowsmith.engine.before import Guesses, Shape, first_of
 from rowsmith.engine.events import CallFailed, CallMade, CallStarted, Event
 from rowsmith.engine.keys import call_key, call_seed
 from rowsmith.engine.ledger import CallRecord, Ledger
@@ -22,7 +22,7 @@ from rowsmith.llm.clock import Clock
 from rowsmith.llm.provider import Provider
 from rowsmith.llm.sharing import Turn, leaves
 from rowsmith.llm.structured.rungs import Rungs, looks_like_unsupported
-from rowsmith.llm.values import Completion, Finish, Message, OutputSchema, Request, Rung, Usage
+from rowsmith.llm.values import Completion, Finish, Message, Request, Rung, Usage
 
 _log = logging.getLogger(__name__)
 
@@ -41,15 +41,6 @@ Price = Callable[[Provider, Usage], float | None]
 def asking() -> tuple[Cell | None, str]:
     """(the cell, the ordinal) of the call that the present task makes; (None, "") if it makes none."""
     return _ASKING.get() or (None, "")
-
-
-class Shape(Protocol):
-    """What the asker needs of an expected answer: its schema, and how to describe it where no service enforces it."""
-
-    @property
-    def schema(self) -> OutputSchema | None: ...
-
-    def prompt_for(self, rung: Rung, messages: tuple[Message, ...]) -> tuple[Message, ...]: ...
 
 
 class Door(Protocol):
@@ -93,24 +84,6 @@ class Answered(NamedTuple):
     completion: Completion
     key: bytes
     provider: Provider
-
-
-def as_before(prompt: Prompt, now: Mapping[str, str], before: Mapping[str, str]) -> Prompt:
-    """A prompt as it was when some of the values in it were others.
-
-    Args:
-        prompt: as it is now.
-        now: the values in question, by the name of their placeholder.
-        before: what they were.
-    """
-    changed = {name: value for name, value in before.items() if now.get(name, value) != value}
-    messages = []
-    for message in prompt.messages:
-        text = message.content
-        for name, value in changed.items():
-            text = text.replace(now[name], value)
-        messages.append(Message(message.role, text))
-    return Prompt(tuple(messages), {name: changed.get(name, value) for name, value in prompt.hints.items()})
 
 
 @dataclass(slots=True)
@@ -183,11 +156,10 @@ class Asker:
         self._seed = seed
         self._price = price
         self._emit = emit
-        self._values = values
-        self._earlier = earlier
         self._hand_in = hand_in
         self._followed = followed
         self._omitting = Omitting(ledger)
+        self._guesses = Guesses(rungs, self._omitting, values, earlier)
         self._names = {id(provider): full_name(provider) for provider in models.all()}
         self._refusals = {model: 0 for _, model, *_ in ledger.store.spend()}
         """Requests that each model refused since it answered last; only of those that ever have, or for which another
@@ -294,7 +266,7 @@ class Asker:
             record = self._record(cell, ordinal, key, role, provider, completion, seconds)
             self._ledger.add_call(record, file.begun)
             file.begun = None
-            self._tell(cell, record, completion, replayed=False)
+            self._emit(_made(cell, record, completion, replayed=False))
             if self._ledger.crowded:
                 await self._ledger.flushed()
             return Answered(completion, key, provider)
@@ -327,14 +299,14 @@ class Asker:
         """What the ledger has of a call: the answers of those whose turn it is, then of others who may give it."""
         if ordinal not in file.stored:
             return
-        known = {record.key: record for record in file.stored[ordinal]}
         seed = call_seed(self._seed, cell.key, ordinal)
         others = leaves(self.models.choice(role, cell)) if len(turns) > 1 or file.answered(role) else []
         for provider in {id(one): one for one in (*(turn.provider for turn in turns), *others)}.values():
-            found = self._found(known, provider, prompt, shape, seed)
+            guesses = self._guesses.requests(provider, prompt.messages, prompt.hints, shape, seed)
+            found = first_of(file.stored[ordinal], provider, guesses)
             if found is not None:
                 completion = found.completion
-                self._tell(cell, found, completion, replayed=True)
+                self._emit(_made(cell, found, completion, replayed=True))
                 yield Answered(completion, found.key, provider)
 
     def _refuses_all(self, provider: Provider) -> bool:
@@ -347,25 +319,6 @@ class Asker:
         if name in self._refusals:
             self._refusals[name] += 1
         return self._refusals.get(name, _REFUSALS) >= _REFUSALS
-
-    def _found(
-        self, known: Mapping[bytes, CallRecord], provider: Provider, prompt: Prompt, shape: Shape, seed: int
-    ) -> CallRecord | None:
-        """A model's answer to this request, also as it was put otherwise: on another rung, with a parameter that was
-        refused since, or before the configuration had grown.
-
-        Only guesses are made here; that an answer belongs to a guess is decided by the key, as always.
-        """
-        current = self._rungs.current(provider)
-        rungs = (current, *(rung for rung in provider.rungs if rung is not current))
-        for before in (prompt, *(as_before(prompt, self._values, values) for values in self._earlier)):
-            for rung, omit in product(rungs, self._omitting.stages(provider)):
-                messages = shape.prompt_for(rung, before.messages)
-                request = Request(messages, shape.schema, rung, before.hints, seed, omit)
-                found = known.get(call_key(provider.endpoint, provider.encode(request)))
-                if found is not None:
-                    return found
-        return None
 
     def _record(
         self,
@@ -385,7 +338,7 @@ class Asker:
             key,
             role,
             self._names[id(provider)],
-            completion.finish,
+            str(completion.finish),
             completion.text,
             usage.input_tokens,
             usage.output_tokens,
@@ -398,10 +351,10 @@ class Asker:
             self._clock.date(),
         )
 
-    def _tell(self, cell: Cell, record: CallRecord, completion: Completion, *, replayed: bool) -> None:
-        usage, cost, seconds = completion.usage, record.cost, record.seconds
-        made = CallMade(cell, record.role, record.model, usage, cost, seconds, replayed, record.ordinal, completion)
-        self._emit(made)
+
+def _made(cell: Cell, record: CallRecord, completion: Completion, *, replayed: bool) -> CallMade:
+    usage, cost, seconds = completion.usage, record.cost, record.seconds
+    return CallMade(cell, record.role, record.model, usage, cost, seconds, replayed, record.ordinal, completion)
 
 
 def _counts(answered: Answered, turns: Sequence[Turn]) -> bool:

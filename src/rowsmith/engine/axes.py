@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import prod
-from typing import Any, Protocol, overload, runtime_checkable
+from typing import Any, Protocol, TypeVar, overload, runtime_checkable
 
 import orjson
 from pydantic import BaseModel
@@ -17,7 +17,9 @@ from rowsmith.engine.numberline import Permutation, balanced, coordinates
 from rowsmith.errors import ConfigError
 
 _REMEMBERED = 4096
-"""Identities kept per axis: enough for every short axis, bounded for a source of a million documents."""
+"""What is kept per axis or plan: enough for every short one, bounded for a source of a million documents."""
+
+T = TypeVar("T")
 
 
 @runtime_checkable
@@ -48,6 +50,26 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a value of an axis must be JSON-ready, got {type(value).__name__}")
 
 
+class Remembering(dict[int, T]):
+    """What is found by a number, each when it is first asked for; the first few thousand are kept.
+
+    Args:
+        find: finds it; the same for the same number.
+    """
+
+    __slots__ = ("_find",)
+
+    def __init__(self, find: Callable[[int], T]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, position: int) -> T:
+        found = self._find(position)
+        if len(self) < _REMEMBERED:
+            self[position] = found
+        return found
+
+
 class Axis:
     """One dimension of variation.
 
@@ -57,7 +79,7 @@ class Axis:
         stratum: True if a dealt-out or cut-short plan must stay even over this axis.
     """
 
-    __slots__ = ("_digest", "_fingerprint", "_identities", "name", "stratum", "values")
+    __slots__ = ("_digest", "identity", "name", "stratum", "values")
 
     def __init__(self, name: str, values: Sequence[Any], *, stratum: bool = False) -> None:
         if len(values) == 0:
@@ -65,10 +87,11 @@ class Axis:
         self.name = name
         self.values = values
         self.stratum = stratum
-        self._identities: dict[int, bytes] = {}
         self._digest = b""
         # Asked once: an isinstance check of a protocol takes ten microseconds.
-        self._fingerprint = values.fingerprint if isinstance(values, Fingerprinted) else None
+        find = values.fingerprint if isinstance(values, Fingerprinted) else self._identity_at
+        self.identity: Callable[[int], bytes] = Remembering(find).__getitem__
+        """The identity of the value at a position."""
         self._must_differ()
 
     def __len__(self) -> int:
@@ -87,14 +110,8 @@ class Axis:
             if known != position:
                 raise ConfigError(f"{self.name} number {position + 1} is the same as number {known + 1}; give it once")
 
-    def identity(self, position: int) -> bytes:
-        """The identity of the value at a position."""
-        known = self._identities.get(position)
-        if known is None:
-            known = self._fingerprint(position) if self._fingerprint else identity(self.values[position])
-            if len(self._identities) < _REMEMBERED:
-                self._identities[position] = known
-        return known
+    def _identity_at(self, position: int) -> bytes:
+        return identity(self.values[position])
 
     def digest(self) -> bytes:
         """The identity of the whole axis: its name and the identities of its values in order."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 import orjson
@@ -21,25 +22,14 @@ from rowsmith.engine.recipe import Recipe
 from rowsmith.engine.sieve import Sieve
 from rowsmith.errors import AnswerError, ProviderError
 
+_OPEN, _ROWS, _REJECTED = int(CellStatus.OPEN), int(Kind.ROWS), int(Kind.REJECTED)
+
 
 class Work(Protocol):
     """What a run does with its cells, one by one."""
 
     async def carry_out(self, cell: Cell, *, known: bool) -> None:
         """Do it with a cell, of which the ledger has something if it is `known`."""
-
-
-@dataclass(slots=True)
-class UnderWay:
-    """A cell that is being worked on.
-
-    Attributes:
-        again: what it was refused or had has changed hands meanwhile: it must be worked on once more.
-        denied: marks of rows that it was refused so far.
-    """
-
-    again: bool = False
-    denied: Set[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -58,28 +48,14 @@ class Parking:
 
 
 @dataclass(slots=True)
-class Attempt:
-    """What came of one attempt at a cell.
-
-    Attributes:
-        sieve: its rows.
-        status: its end; None if it waits for a batch.
-        untold: what happened in it and was not told yet.
-    """
-
-    sieve: Sieve
-    status: CellStatus | None
-    untold: list[Event]
-
-
-@dataclass(slots=True)
 class History:
     """What the ledger has of a cell.
 
     Attributes:
         known: the ledger has something.
-        counted: rows that it made by its last end.
         wants: the counts of rows asked for so far, the latest last.
+        written: the same as the ledger has them.
+        counted: rows that it made by its last end.
         calls: its answered calls, by ordinal.
         rows: its lines in the rows file.
         rejected: its lines in the file of rejections.
@@ -90,13 +66,31 @@ class History:
 
     known: bool
     wants: tuple[int, ...]
+    written: str
     counted: int = 0
-    calls: dict[str, list[CallRecord]] = field(default_factory=dict)
+    calls: Mapping[str, list[CallRecord]] = field(default_factory=dict)
     rows: bytes = b""
     rejected: bytes = b""
     packed: bytes = b""
-    denied: set[int] = field(default_factory=set)
-    marks: set[bytes] = field(default_factory=set)
+    denied: Set[int] = frozenset()
+    marks: set[bytes] | frozenset[bytes] = frozenset()
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt at a cell.
+
+    Attributes:
+        again: what it was refused or had has changed hands meanwhile: the cell must be worked on once more.
+        denied: marks of rows that it was refused so far.
+        status: its end; None if it waits for a batch.
+        untold: what happened in it and was not told yet.
+    """
+
+    again: bool = False
+    denied: Set[int] = frozenset()
+    status: CellStatus | None = None
+    untold: Sequence[Event] = ()
 
 
 class CellWork:
@@ -106,12 +100,15 @@ class CellWork:
         recipe: makes the rows.
         asker: asks the models.
         ledger: remembers.
-        claims: who owns which row.
         emit: where events go.
         max_rounds: how often rows that lack are asked for again.
         reopen: puts a finished cell back into the run.
         tray: takes the calls of a batch run; None where calls are made.
+        followed: somebody listens to each cell's beginning and end, and to each row.
         kit: what attempts work with.
+
+    Attributes:
+        claims: who owns which row; None if duplicates are welcome.
     """
 
     def __init__(
@@ -124,21 +121,25 @@ class CellWork:
         max_rounds: int,
         reopen: Callable[[int], None],
         tray: Tray | None = None,
+        followed: bool = True,
         kit: Kit = PLAIN,
     ) -> None:
-        self._recipe = recipe
+        self.claims: Claims | None = None
+        self._make = recipe.make
+        self._seed = recipe.seed
+        self._gates = tuple(recipe.gates)
+        self._text_fields = recipe.text_fields
         self._asker = asker
         self._ledger = ledger
         self._emit = emit
         self._max_rounds = max_rounds
         self._reopen = reopen
-        self._gates = tuple(recipe.gates)
         self._tray = tray
+        self._followed = followed
         self._kit = kit
-        self._under_way: dict[int, UnderWay] = {}
+        self._under_way: dict[int, Attempt] = {}
         self._parked: dict[int, Parking] = {}
         """Those of the cells that wait for a batch which hold rows, or were refused some, or had some."""
-        self.claims: Claims | None = None
 
     def displaced(self, number: int) -> None:
         """A cell lost a row to an earlier one."""
@@ -151,6 +152,8 @@ class CellWork:
     async def carry_out(self, cell: Cell, *, known: bool) -> None:
         """Make a cell's rows and record them; in a batch run, or note what it asks.
 
+        It is attempted until it loses no row to an earlier cell meanwhile; that attempt is recorded, without a pause.
+
         Args:
             cell: the cell.
             known: the ledger has something of it.
@@ -159,16 +162,24 @@ class CellWork:
             ProviderError: one that would befall every cell; this one stays open.
             Stopped: the run is stopping; this cell stays open.
         """
-        number = cell.number
-        if number in self._under_way:
-            self._under_way[number].again = True
+        number, under_way = cell.number, self._under_way
+        if number in under_way:
+            under_way[number].again = True
             return
-        self._under_way[number] = UnderWay()
+        attempt = under_way[number] = Attempt()
         try:
-            settled = await self._until_settled(cell, known)
+            history = await self._taken_up(cell) if known else _new(cell.want)
+            attempt.again = False  # what changed hands before this is in the history
+            while True:
+                sieve = await self._attempt(cell, history, attempt)
+                if not attempt.again:
+                    break
+                history = await self._once_more(cell, history, sieve)
+                attempt = under_way[number] = Attempt()
+            released = self._settle(cell, history, sieve, attempt)
         finally:
-            del self._under_way[number]
-        if settled is not None and (released := self._released(cell, *settled)):
+            del under_way[number]
+        if released:
             await self._tell_the_denied(released)
         if self._tray is not None and self._tray.heavy:
             await self._ledger.flushed()
@@ -190,66 +201,73 @@ class CellWork:
         Raises:
             ProviderError, Stopped: as `carry_out`.
         """
-        history = await self._history(cell) if known else History(False, (cell.want,))
-        return (await self._attempt(cell, history)).sieve
+        return await self._attempt(cell, await self._history(cell) if known else _new(cell.want), Attempt())
 
-    async def _until_settled(self, cell: Cell, known: bool) -> tuple[History, Sieve] | None:
-        """Attempts until one loses no row to an earlier cell meanwhile; that one is recorded, without a pause.
-
-        None if the cell waits for a batch.
-        """
-        number = cell.number
-        history = await self._history(cell) if known else History(False, (cell.want,))
-        parked = self._parked.pop(number, None)
+    async def _taken_up(self, cell: Cell) -> History:
+        """The history of a cell that is worked on again; what it had is not counted any more."""
+        history = await self._history(cell)
+        parked = self._parked.pop(cell.number, None)
         if parked is not None:
             history.marks |= parked.marks
         if history.counted and (parked is None or not parked.withdrawn):
             self._emit(RowsWithdrawn(cell, history.counted))
-        while True:
-            self._under_way[number].again = False
-            attempt = await self._attempt(cell, history)
-            sieve = attempt.sieve
-            if not self._under_way[number].again:
-                if attempt.status is None:
-                    self._park(cell, history, sieve)
-                    return None
-                for event in attempt.untold:
-                    self._emit(event)
-                self._record(cell, history, sieve, attempt.status)
-                return history, sieve
-            if self._tray is None:
-                self._emit(RowsWithdrawn(cell, len(sieve.lines)))
-            claimed = history.marks.union(sieve.marks)
-            history = await self._history(cell)
-            history.marks |= claimed
+        return history
 
-    async def _attempt(self, cell: Cell, history: History) -> Attempt:
-        untold: list[Event] = []
-        # In a batch run most attempts come to nothing; what happens in them is told of the last one alone.
-        emit = self._emit if self._tray is None else untold.append
-        sieve = self._kit.sieve(cell, self._gates, self._recipe.text_fields, self.claims, emit)
-        if cell.number in self._under_way:
-            self._under_way[cell.number].denied = sieve.denied
-        if self._tray is not None:
-            self._tray.open(cell.number, known=history.known)
-        begun = None if history.known else CellRecord(cell.number, cell.key, CellStatus.OPEN, str(cell.want), 0, None)
+    async def _once_more(self, cell: Cell, history: History, sieve: Sieve) -> History:
+        """The history of a cell after an attempt that came to nothing."""
+        if self._tray is None:
+            self._emit(RowsWithdrawn(cell, len(sieve.lines)))
+        claimed = history.marks.union(sieve.marks)
+        history = await self._history(cell)
+        history.marks |= claimed
+        return history
+
+    async def _attempt(self, cell: Cell, history: History, attempt: Attempt) -> Sieve:
+        emit, tray = self._emit, self._tray
+        if tray is not None:
+            # In a batch run most attempts come to nothing; what happens in them is told of the last one alone.
+            untold: list[Event] = []
+            attempt.untold, emit = untold, untold.append
+            tray.open(cell.number, known=history.known)
+        kit, seed = self._kit, self._seed
+        sieve = kit.sieve(cell, self._gates, self._text_fields, self.claims, emit, followed=self._followed)
+        attempt.denied = sieve.denied
+        begun = None
+        if not history.known:
+            begun = CellRecord(cell.number, cell.key, _OPEN, history.written, 0, None)
         file = CallFile(history.calls, begun)
-        context = self._kit.context(
-            cell, history.wants, self._asker, sieve, file, max_rounds=self._max_rounds, seed=self._recipe.seed
-        )
-        self._emit(CellStarted(cell))
+        context = kit.context(cell, history.wants, self._asker, sieve, file, max_rounds=self._max_rounds, seed=seed)
+        if self._followed:
+            self._emit(CellStarted(cell))
         try:
-            await self._recipe.make(cell, context)
+            await self._make(cell, context)
         except Parked:
-            return Attempt(sieve, None, untold)
+            return sieve
         except AnswerError as error:
             sieve.reasons[str(error.outcome)] += 1
         except ProviderError as error:
             if error.fatal:
                 raise
             sieve.reasons[f"{type(error).__name__}: {error}"] += 1
-            return Attempt(sieve, CellStatus.FAILED, untold)
-        return Attempt(sieve, CellStatus.DONE if len(sieve.lines) >= cell.want else CellStatus.SHORT, untold)
+            attempt.status = CellStatus.FAILED
+            return sieve
+        attempt.status = CellStatus.DONE if len(sieve.lines) >= cell.want else CellStatus.SHORT
+        return sieve
+
+    def _settle(self, cell: Cell, history: History, sieve: Sieve, attempt: Attempt) -> Sequence[int]:
+        """Record what came of the last attempt at a cell.
+
+        Returns:
+            The marks that the cell had and has no more, and nobody else has taken.
+        """
+        if attempt.status is None:
+            self._park(cell, history, sieve)
+            return ()
+        for event in attempt.untold:
+            self._emit(event)
+        self._record(cell, history, sieve, attempt.status)
+        given_up = history.marks.difference(sieve.marks) if history.marks else ()
+        return self.claims.release(given_up, sieve.marks, cell.number) if given_up and self.claims else ()
 
     def _park(self, cell: Cell, history: History, sieve: Sieve) -> None:
         """Leave a cell until its answers are there. What it holds, it goes on holding."""
@@ -263,7 +281,8 @@ class CellWork:
         await self._ledger.flushed()
         number = cell.number
         record = self._ledger.cell(number)
-        wants = tuple(int(want) for want in record.wants.split(",")) if record else (cell.want,)
+        written = record.wants if record else str(cell.want)
+        wants = tuple(int(want) for want in written.split(","))
         calls: dict[str, list[CallRecord]] = {}
         for call in self._ledger.calls_of(number):
             calls.setdefault(call.ordinal, []).append(call)
@@ -271,14 +290,12 @@ class CellWork:
         rejected, _ = self._ledger.block_of(number, Kind.REJECTED)
         counted = record.rows if record else 0
         denied = self._ledger.denied_of(number)
-        return History(True, wants, counted, calls, rows, rejected, marks, denied, set(unpacked(marks)))
+        return History(True, wants, written, counted, calls, rows, rejected, marks, denied, set(unpacked(marks)))
 
     def _record(self, cell: Cell, history: History, sieve: Sieve, status: CellStatus) -> None:
-        rows, rejected = b"".join(sieve.lines), b"".join(sieve.rejected)
-        wants = ",".join(map(str, history.wants))
+        number, count = cell.number, len(sieve.lines)
+        rows, rejected, marks = b"".join(sieve.lines), b"".join(sieve.rejected), packed(sieve.marks)
         reasons = None if status is CellStatus.DONE else orjson.dumps(_most(sieve.reasons)).decode()
-        record = CellRecord(cell.number, cell.key, int(status), wants, len(sieve.lines), reasons)
-        marks = packed(sieve.marks)
         unchanged = False
         if history.known:
             # The same rows may have been refused because of other ones than before.
@@ -286,20 +303,23 @@ class CellWork:
             unchanged = (rows, rejected, marks, sieve.denied) == before
         blocks = []
         if rows and not unchanged:
-            blocks.append(BlockRecord(int(Kind.ROWS), cell.number, rows, len(sieve.lines), marks))
+            blocks.append(BlockRecord(_ROWS, number, rows, count, marks))
         if rejected and not unchanged:
-            blocks.append(BlockRecord(int(Kind.REJECTED), cell.number, rejected, len(sieve.rejected), b""))
+            blocks.append(BlockRecord(_REJECTED, number, rejected, len(sieve.rejected), b""))
+        record = CellRecord(number, cell.key, int(status), history.written, count, reasons)
         self._ledger.finish_cell(record, blocks, sieve.denied, replace=history.known and not unchanged)
         if self._tray is not None:
-            self._tray.settle(cell.number, status)
-        self._emit(CellFinished(cell, status.name.lower(), len(sieve.lines)))
-
-    def _released(self, cell: Cell, history: History, sieve: Sieve) -> list[int]:
-        """Marks that the cell had and has no more, and nobody else has taken."""
-        given_up = history.marks.difference(sieve.marks)
-        return self.claims.release(given_up, sieve.marks, cell.number) if given_up and self.claims else []
+            self._tray.settle(number, status)
+        if self._followed:
+            self._emit(CellFinished(cell, status.name.lower(), count))
 
 
-def _most(reasons: Counter[str]) -> dict[str, int]:
+@lru_cache(maxsize=64)
+def _new(want: int) -> History:
+    """The history of a cell of which the ledger has nothing; the same for all that want as much, and never changed."""
+    return History(False, (want,), str(want))
+
+
+def _most(reasons: Mapping[str, int]) -> dict[str, int]:
     """The commonest reasons; a cell's record is no log."""
-    return dict(reasons.most_common(8))
+    return dict(Counter(reasons).most_common(8))

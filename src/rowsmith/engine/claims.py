@@ -137,8 +137,9 @@ class Claims:
         self._seen.claim(number, cell)
         holding.numbers.add(number)
         holding.marks.append(number.to_bytes(EXACT, "big") + signed)
-        for loser in sorted(losers):
-            self._displace(loser)
+        if losers:
+            for loser in sorted(losers):
+                self._displace(loser)
         return None
 
     def _refused(
@@ -208,6 +209,9 @@ def packed(marks: Sequence[bytes]) -> bytes:
     That is their exact parts; or a byte that says what their signatures are, their exact parts, and their signatures.
     The length tells which.
     """
+    whole = b"".join(marks)
+    if len(whole) == EXACT * len(marks):
+        return whole
     exact = b"".join([mark[:EXACT] for mark in marks])
     signatures = b"".join([mark[EXACT:] for mark in marks])
     if not signatures:

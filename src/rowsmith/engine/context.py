@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from random import Random
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
 from rowsmith.engine.again import corrected, differ_note, with_note
-from rowsmith.engine.asking import Answering, CallFile, Prompt
-from rowsmith.engine.keys import call_seed, row_id, shown
+from rowsmith.engine.asking import Answered, Answering, CallFile, Prompt
+from rowsmith.engine.keys import random_of, row_id, shown
 from rowsmith.engine.models import full_name
 from rowsmith.engine.plan import Cell
 from rowsmith.engine.sieve import Sieve
 from rowsmith.errors import AnswerError
 from rowsmith.llm.provider import Provider
 from rowsmith.llm.structured.feedback import ask_again
-from rowsmith.llm.structured.outcome import Outcome, Reading
+from rowsmith.llm.structured.outcome import ListReading, Outcome, Reading
 from rowsmith.llm.structured.output import Expected, ListOutput
 from rowsmith.quality.gates import Rejection, Row
 
@@ -28,6 +28,7 @@ N = TypeVar("N")
 Made = Row | Rejection
 Check = Callable[[N], str | None]
 Refused = tuple[str, str, dict[str, Any]]
+_MADE = (dict, Rejection)
 
 
 class Question(NamedTuple):
@@ -51,6 +52,9 @@ class Context:
         max_rounds: how often rows that lack are asked for again.
         seed: of the run.
     """
+
+    _holds: ClassVar[bool] = False
+    """Whether `_settle` has anything to do."""
 
     def __init__(
         self,
@@ -82,7 +86,7 @@ class Context:
 
     def random_for(self, part: str) -> Random:
         """A generator of its own for a part of the cell."""
-        return random_of(self.cell, self._seed, part)
+        return random_of(self.cell.key, self._seed, part)
 
     def model(self, role: str) -> str:
         """The id of the model that answered last in a role for this cell; before any has, of the one to be asked.
@@ -124,13 +128,7 @@ class Context:
             return self.collect_more(role, prompt, output, make, self._wants[0] - len(self._sieve.lines))
         return self._collect_in_steps(role, prompt, output, make)
 
-    async def _collect_in_steps(
-        self,
-        role: str,
-        prompt: Callable[[int], Prompt],
-        output: ListOutput[M],
-        make: Callable[[Draft[M]], Made | Awaitable[Made]],
-    ) -> None:
+    async def _collect_in_steps(self, role: str, prompt: Any, output: Any, make: Any) -> None:
         for want in self._wants:
             await self.collect_more(role, prompt, output, make, want - len(self._sieve.lines))
 
@@ -157,47 +155,43 @@ class Context:
         count: int,
     ) -> int:
         """As `collect`, for so many rows more than there are; how many have come."""
-        before = len(self._sieve.lines)
+        sieve = self._sieve
+        before = len(sieve.lines)
         largest = count
         for _ in range(1 + self._max_rounds):
-            missing = count - len(self._sieve.lines) + before
-            if missing <= 0:
+            wanted = min(count - len(sieve.lines) + before, largest)
+            if wanted <= 0:
                 break
-            if await self._round(role, prompt, output, make, min(missing, largest)):
-                largest = max(1, min(missing, largest) // 2)
-        return len(self._sieve.lines) - before
+            asked, ordinal = prompt(wanted), self._next()
+            if sieve.texts or sieve.refused:
+                asked = asked._replace(messages=with_note(asked.messages, differ_note(sieve.texts, sieve.refused)))
+            answered = await self._asker.ask(self.cell, ordinal, role, asked, output, self._file)
+            reading = output.read(answered.completion)
+            drafts = self._drafts(role, ordinal, answered, reading, wanted)
+            made = [make(draft) for draft in drafts]
+            if made and not isinstance(made[0], _MADE):
+                made = await self._all([one for one in made if isinstance(one, Awaitable)])
+            self._take(drafts, made, answered.completion.text)
+            if self._holds:
+                await self._settle()
+            if reading.outcome is Outcome.CUT_OFF:
+                largest = max(1, wanted // 2)
+        return len(sieve.lines) - before
 
-    async def _round(
-        self,
-        role: str,
-        prompt: Callable[[int], Prompt],
-        output: ListOutput[M],
-        make: Callable[[Draft[M]], Made | Awaitable[Made]],
-        count: int,
-    ) -> bool:
-        """Ask once for `count` entries and take what is good; says whether the answer was cut off."""
-        asked = prompt(count)
-        sieve = self._sieve
-        if sieve.texts or sieve.refused:
-            asked = asked._replace(messages=with_note(asked.messages, differ_note(sieve.texts, sieve.refused)))
-        ordinal = self._next()
-        answered = await self._asker.ask(self.cell, ordinal, role, asked, output, self._file)
-        reading = output.read(answered.completion)
-        key = shown(answered.key)
+    def _drafts(
+        self, role: str, ordinal: str, answered: Answered, reading: ListReading[M], most: int
+    ) -> list[Draft[M]]:
+        """What an answer has to become rows of, at most so many; what it has that cannot be used is refused."""
+        key, provider = shown(answered.key), answered.provider
         for bad in reading.bad:
-            sieve.refuse("answer", bad.error, bad.raw, {"call": key, "raw": bad.raw})
+            self._sieve.refuse("answer", bad.error, bad.raw, {"call": key, "raw": bad.raw})
         if reading.outcome is not Outcome.OK:
-            sieve.refuse(reading.outcome, reading.detail, "", {"call": key, "raw": answered.completion.text})
-        self._answered[role] = answered.provider
-        drafts = [
-            Draft(entry, self, f"{ordinal}.{place}", [key], {role: answered.provider})
-            for place, entry in enumerate(reading.entries[:count])
+            self._sieve.refuse(reading.outcome, reading.detail, "", {"call": key, "raw": answered.completion.text})
+        self._answered[role] = provider
+        entries = reading.entries[:most]
+        return [
+            Draft(entry, self, ordinal, place, [key], {role: provider}, provider) for place, entry in enumerate(entries)
         ]
-        made = [make(draft) for draft in drafts]
-        if made and not isinstance(made[0], dict | Rejection):
-            made = await self._all([one for one in made if isinstance(one, Awaitable)])
-        self._take(drafts, made, ordinal, answered.completion.text)
-        return reading.outcome is Outcome.CUT_OFF
 
     async def compose(self, make: Callable[[Draft[None]], Awaitable[Made]]) -> None:
         """Make rows that do not begin with a list of entries, until the cell has them or the rounds are used up.
@@ -215,27 +209,33 @@ class Context:
                 missing = want - len(self._sieve.lines)
                 if missing <= 0:
                     break
-                await self._compose_round(make, missing)
+                ordinal = self._next()
+                drafts = [Draft(None, self, ordinal, place, [], {}) for place in range(missing)]
+                self._take(drafts, await self._all([make(draft) for draft in drafts]), "")
+                if self._holds:
+                    await self._settle()
 
-    async def _compose_round(self, make: Callable[[Draft[None]], Awaitable[Made]], missing: int) -> None:
-        ordinal = self._next()
-        drafts = [Draft(None, self, f"{ordinal}.{place}", [], {}) for place in range(missing)]
-        self._take(drafts, await self._all([make(draft) for draft in drafts]), ordinal, "")
+    async def _settle(self) -> None:
+        """Take or refuse what the sieve holds after a round, where it does not do so at once."""
 
-    def _take(
-        self, drafts: Sequence[Draft[Any]], made: Sequence[Made | Awaitable[Made]], ordinal: str, raw: str
-    ) -> None:
+    def _take(self, drafts: Sequence[Draft[Any]], made: Sequence[Made | Awaitable[Made]], raw: str) -> None:
         """Let what was made of drafts through the gates."""
         sieve = self._sieve
-        for place, (draft, one) in enumerate(zip(drafts, made, strict=True)):
+        for draft, one in zip(drafts, made, strict=True):
             if draft.refused:
                 for outcome, detail, origin in draft.refused:
                     sieve.refuse(outcome, detail, "", origin, tell=False)
             if isinstance(one, dict):
-                self._offer(one, ordinal, place, draft)
+                self._offer(one, draft)
             elif isinstance(one, Rejection):
                 calls = {"call": draft.calls[0], "raw": raw} if draft.calls else {}
-                sieve.refuse(one.gate, one.reason, _first_text(draft.entry), calls)
+                # An entry is known by its first text.
+                texts = (
+                    []
+                    if draft.entry is None
+                    else [text for text in vars(draft.entry).values() if isinstance(text, str)]
+                )
+                sieve.refuse(one.gate, one.reason, texts[0] if texts else "", calls)
 
     async def _all(self, making: Sequence[Awaitable[Made]]) -> list[Made | Awaitable[Made]]:
         """Every draft's row. One that fails does not cancel the others: their calls are paid for."""
@@ -250,12 +250,12 @@ class Context:
                 made.append(result)
         return made
 
-    def _offer(self, fields: Row, ordinal: str, place: int, draft: Draft[Any]) -> None:
+    def _offer(self, fields: Row, draft: Draft[Any]) -> None:
         metadata = {**fields.get("metadata", {}), "cell": self._name, "calls": draft.calls}
-        row = {"id": row_id(self.cell.key, ordinal, place), **fields, "metadata": metadata}
+        row = {"id": row_id(self._name, draft.ordinal, draft.place), **fields, "metadata": metadata}
         # Only now it is known who made it: the model that was to be asked, or one that stood in for it.
-        if "provider" in metadata and (origin := draft.origin) is not None:
-            metadata["provider"] = origin.name
+        if draft.origin is not None and "provider" in metadata:
+            metadata["provider"] = draft.origin.name
         self._sieve.offer(row, {"call": draft.calls[0]} if draft.calls else {})
 
     async def ask(self, role: str, prompt: Prompt, output: Expected[N], check: Check[N] | None = None) -> tuple[N, str]:
@@ -324,38 +324,46 @@ class Draft(Generic[D]):
 
     Attributes:
         entry: the entry.
+        ordinal: of the call that it was in the answer to.
+        place: its place there.
         calls: the keys of the calls it is made of so far, as rows show them.
         refused: answers about it that were refused, in order.
+        origin: who answered first: wrote the entry, or began the row where there is none; None before anybody has.
     """
 
-    __slots__ = ("_answered", "_context", "_next", "_prefix", "calls", "entry", "refused")
+    __slots__ = ("_answered", "_context", "_next", "calls", "entry", "ordinal", "origin", "place", "refused")
 
     def __init__(
-        self, entry: D, context: Context, prefix: str, calls: list[str], answered: dict[str, Provider]
+        self,
+        entry: D,
+        context: Context,
+        ordinal: str,
+        place: int,
+        calls: list[str],
+        answered: dict[str, Provider],
+        origin: Provider | None = None,
     ) -> None:
         self.entry = entry
+        self.ordinal = ordinal
+        self.place = place
         self.calls = calls
         self.refused: list[Refused] = []
+        self.origin = origin
         self._answered = answered
         self._context = context
-        self._prefix = prefix
         self._next = 0
-
-    @property
-    def origin(self) -> Provider | None:
-        """Who answered first: wrote the entry, or began the row where there is none; None before anybody has."""
-        return next(iter(self._answered.values()), None)
 
     @property
     def random(self) -> Random:
         """A generator seeded by the run's seed, the cell and the entry's place in it; each access starts it anew."""
-        return self._context.random_for(self._prefix)
+        return self._context.random_for(f"{self.ordinal}.{self.place}")
 
     async def ask(self, role: str, prompt: Prompt, output: Expected[N], check: Check[N] | None = None) -> N:
         """Ask for something more about this entry; as `Context.ask`, with the call added to the row's provenance."""
         answer, key, provider = await self._context.ask_for(self._ordinal, self.refused, role, prompt, output, check)
         self.calls.append(key)
         self._answered[role] = provider
+        self.origin = self.origin or provider
         return answer
 
     async def ask_at_once(self, questions: Sequence[Question]) -> list[Any]:
@@ -364,7 +372,8 @@ class Draft(Generic[D]):
         Raises:
             AnswerError, ProviderError: as `ask`, of the first that failed; the others are asked to their end.
         """
-        asking = [Draft(self.entry, self._context, self._ordinal(), [], {}) for _ in questions]
+        places = [self._ordinal().rpartition(".") for _ in questions]
+        asking = [Draft(self.entry, self._context, call, int(place), [], {}) for call, _, place in places]
         found = await asyncio.gather(
             *(draft.ask(*question) for draft, question in zip(asking, questions, strict=True)), return_exceptions=True
         )
@@ -372,6 +381,7 @@ class Draft(Generic[D]):
             self.calls += draft.calls
             self.refused += draft.refused
             self._answered |= draft._answered
+            self.origin = self.origin or draft.origin
         failed = [one for one in found if isinstance(one, BaseException)]
         if failed:
             raise next((one for one in failed if not isinstance(one, AnswerError)), failed[0])
@@ -383,16 +393,6 @@ class Draft(Generic[D]):
         return self._context.model(role) if provider is None else provider.model_id
 
     def _ordinal(self) -> str:
-        ordinal = f"{self._prefix}.{self._next}"
+        ordinal = f"{self.ordinal}.{self.place}.{self._next}"
         self._next += 1
         return ordinal
-
-
-def _first_text(entry: BaseModel | None) -> str:
-    """The first text of an entry: what it is known by when it is spoken of."""
-    return "" if entry is None else next((value for value in vars(entry).values() if isinstance(value, str)), "")
-
-
-def random_of(cell: Cell, seed: int, part: str) -> Random:
-    """A generator seeded by the run's seed, a cell and a part of its work."""
-    return Random(call_seed(seed, cell.key, part))  # noqa: S311  # variation is no secret

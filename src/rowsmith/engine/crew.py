@@ -16,6 +16,10 @@ from rowsmith.engine.shielded import to_the_end
 from rowsmith.errors import QuotaError
 from rowsmith.llm.limits import Stopped
 
+_IN_ONE_TURN = 32
+"""Cells that end in one turn of the event loop before each worker waits for the next: a model that answers without ever
+waiting, as the offline one does, must not keep all others from their turn."""
+
 _log = logging.getLogger("rowsmith.engine.run")
 
 
@@ -43,6 +47,7 @@ class Crew:
         self._grace = grace
         self._workers: set[asyncio.Task[None]] = set()
         self._active = 0
+        self._in_turn = 0
         self._change = asyncio.Event()
         self._pending = Pending((), ())
         ending.tell(self._change.set)
@@ -63,6 +68,9 @@ class Crew:
         self._workers = {asyncio.create_task(self._worker(work, known)) for _ in range(workers)}
         await self._wait_for_workers()
 
+    def _turn_over(self) -> None:
+        self._in_turn = 0
+
     def reopen(self, number: int) -> None:
         """Have a finished cell worked on again."""
         self._pending.reopen(number)
@@ -70,7 +78,7 @@ class Crew:
 
     async def _worker(self, work: Work, known: Callable[[int], bool]) -> None:
         """Take cells one after the other until there is none left, here or still to be reopened."""
-        pending, ending, ledger = self._pending, self._ending, self._ledger
+        pending, ending, ledger, loop = self._pending, self._ending, self._ledger, asyncio.get_running_loop()
         while not ending.why:
             taken = pending.next()
             if taken is None:
@@ -86,6 +94,11 @@ class Crew:
                 await work.carry_out(self._plan.cell(number), known=reopened or known(number))
                 if ledger.crowded:
                     await ledger.flushed()
+                self._in_turn += 1
+                if self._in_turn == _IN_ONE_TURN // 4:  # where few end in each turn, not every turn needs to be told
+                    loop.call_soon(self._turn_over)
+                elif self._in_turn >= _IN_ONE_TURN:
+                    await asyncio.sleep(0)
             except Stopped:
                 return
             except QuotaError as error:

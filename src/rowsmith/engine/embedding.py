@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from rowsmith.engine.asking import Answering, CallFile, Door, Prompt
 from rowsmith.engine.claims import Claims
-from rowsmith.engine.context import Context, Draft, Made
+from rowsmith.engine.context import Context
 from rowsmith.engine.kit import PLAIN, Kit
 from rowsmith.engine.ledger import Ledger
 from rowsmith.engine.models import EMBEDDING
@@ -25,7 +25,6 @@ from rowsmith.errors import LedgerError
 from rowsmith.llm import vectors
 from rowsmith.llm.embedding import other_size
 from rowsmith.llm.provider import Provider
-from rowsmith.llm.structured.output import ListOutput
 from rowsmith.llm.values import Completion, Message, Rung
 from rowsmith.quality.alike import Alike
 from rowsmith.quality.gates import Gate, Rejection, Row
@@ -133,12 +132,20 @@ class EmbeddingSieve(Sieve):
         text_fields: the fields by which rows are compared, and that are embedded.
         claims: who owns which row; None if duplicates are welcome.
         emit: where events go.
+        followed: somebody listens to each row.
     """
 
     def __init__(
-        self, cell: Cell, gates: Sequence[Gate], text_fields: Sequence[str], claims: Claims | None, emit: Any
+        self,
+        cell: Cell,
+        gates: Sequence[Gate],
+        text_fields: Sequence[str],
+        claims: Claims | None,
+        emit: Any,
+        *,
+        followed: bool = True,
     ) -> None:
-        super().__init__(cell, (), text_fields, None, emit)
+        super().__init__(cell, (), text_fields, None, emit, followed=followed)
         self._before = gates
         self._after = [gate for gate in gates if isinstance(gate, NearGate)]
         self._owners = claims
@@ -204,27 +211,12 @@ class EmbeddingContext(Context):
         embedder: makes the vectors.
     """
 
+    _holds = True
     _sieve: EmbeddingSieve
 
     def __init__(self, *args: Any, embedder: Embedder, **named: Any) -> None:
         super().__init__(*args, **named)
         self._embedder = embedder
-
-    async def _round(
-        self,
-        role: str,
-        prompt: Callable[[int], Prompt],
-        output: ListOutput[Any],
-        make: Callable[[Draft[Any]], Made | Awaitable[Made]],
-        count: int,
-    ) -> bool:
-        cut_off = await super()._round(role, prompt, output, make, count)
-        await self._settle()
-        return cut_off
-
-    async def _compose_round(self, make: Callable[[Draft[None]], Awaitable[Made]], missing: int) -> None:
-        await super()._compose_round(make, missing)
-        await self._settle()
 
     async def _settle(self) -> None:
         ordinal = str(self._asked - 1)

@@ -23,7 +23,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from rowsmith.engine.asking import Answered, CallFile, Price, Prompt, Shape
+from rowsmith.engine.asking import Answered, CallFile, Price, Prompt
+from rowsmith.engine.before import Shape
 from rowsmith.engine.embedding import DryEmbedder, kit_for
 from rowsmith.engine.events import Event
 from rowsmith.engine.gauge import tokens_of

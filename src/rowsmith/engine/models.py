@@ -58,7 +58,7 @@ class Models:
 
     def provider(self, role: str, cell: Cell, seed: int) -> Provider:
         """Who is asked first in a role for a cell."""
-        choice = self.choice(role, cell)
+        choice = self.roles[role] if role in self.roles else self.llms[cell.model]
         return self.turns(role, cell, seed)[0].provider if isinstance(choice, WRAPPERS) else choice
 
     def owner(self, cell: Cell, seed: int) -> Provider:

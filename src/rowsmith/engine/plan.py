@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
 
-from rowsmith.engine.axes import Axis
+from rowsmith.engine.axes import Axis, Remembering
 from rowsmith.engine.numberline import balanced, coordinates
 from rowsmith.errors import ConfigError, did_you_mean
 
@@ -97,9 +97,12 @@ class Plan:
         self._stratum = prod(len(axis) for axis in self.axes if axis.stratum) if sample is None else 1
         self._per_place = self._place_of(rows.per)
         self._passes, self._rest, self._tail = self._targets()
+        self._length = self._passes * self._pass + self._tail
+        self._named = [(at, axis.name, axis.values) for at, axis in enumerate(self.axes)]
+        self._points = Remembering(lambda prompt: self._point(self._places(prompt)))
 
     def __len__(self) -> int:
-        return self._passes * self._pass + self._tail
+        return self._length
 
     @property
     def total_rows(self) -> int:
@@ -112,18 +115,22 @@ class Plan:
         Raises:
             IndexError: outside 0 to len - 1.
         """
-        if not 0 <= index < len(self):
-            raise IndexError(f"cell {index} is outside 0 to {len(self) - 1}")
+        if not 0 <= index < self._length:
+            raise IndexError(f"cell {index} is outside 0 to {self._length - 1}")
         turn, at = divmod(index, self._pass)
         if turn < self._passes:
             prompt, hand = divmod(at, self._hands)
-            places, each = self._places(prompt), self.rows.each
+            point, each = self._points[prompt], self.rows.each
             want = self.rows.per_cell if each is None else each[prompt]
         else:
-            places, hand, prompt, want = self._tail_cell(at)
+            tail, hand, prompt, want = self._tail_cell(at)
+            point = self._point(tail)
+        places, identity = point
+        values = {name: values[places[at]] for at, name, values in self._named}
         dealt = self._place_in_dealing(turn, prompt, places) if self._deals else (0, 0, 1)
-        values = {axis.name: axis.values[place] for axis, place in zip(self.axes, places, strict=True)}
-        return Cell(index, self._key(turn, places, hand), values, want, hand, dealt)
+        source = b"%b%b%b" % (identity, self._models[hand], turn.to_bytes(4, "big"))
+        key = int.from_bytes(hashlib.blake2b(source, digest_size=8).digest(), "big") >> 1
+        return Cell(index, key, values, want, hand, dealt)
 
     def shard(self, number: int, of: int) -> range:
         """The indices of one of `of` near-equal, contiguous parts of the line."""
@@ -229,8 +236,6 @@ class Plan:
         ranks = balanced(prompt, self._sizes)
         return [spread[rank] for spread, rank in zip(self._spreads, ranks, strict=True)]
 
-    def _key(self, turn: int, places: Sequence[int], hand: int) -> int:
-        parts = [axis.identity(place) for axis, place in zip(self.axes, places, strict=True)]
-        parts.append(self._models[hand])
-        parts.append(turn.to_bytes(4, "big"))
-        return int.from_bytes(hashlib.blake2b(b"".join(parts), digest_size=8).digest(), "big") >> 1
+    def _point(self, places: Sequence[int]) -> tuple[Sequence[int], bytes]:
+        """A point of the axes: its places, and the identities of the values there, one after the other."""
+        return places, b"".join([axis.identity(place) for axis, place in zip(self.axes, places, strict=True)])

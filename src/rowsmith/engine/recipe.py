@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from rowsmith.engine.axes import Axis
@@ -85,7 +85,7 @@ class Recipe(Protocol):
     def group(self, cell: Cell) -> Mapping[str, str]:
         """The names under which a report counts what a cell lacks: its label, its language."""
 
-    async def make(self, cell: Cell, context: Context) -> None:
+    def make(self, cell: Cell, context: Context) -> Awaitable[object]:
         """Make the cell's rows, by asking through the context and giving it what comes of the answers.
 
         Raises:

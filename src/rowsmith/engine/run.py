@@ -39,7 +39,7 @@ from rowsmith.engine.report import Report
 from rowsmith.engine.sampling import Shut, Trial, Trials
 from rowsmith.engine.shielded import to_the_end
 from rowsmith.engine.shift import Shift
-from rowsmith.engine.statistics import Statistics, lacks_of, spend_of
+from rowsmith.engine.statistics import Statistics, spend_of, sum_up
 from rowsmith.errors import ConfigError, ProviderError, QuotaError, RunError, StorageError
 from rowsmith.llm.limits import Stopped
 from rowsmith.llm.prices import Prices
@@ -48,6 +48,8 @@ from rowsmith.llm.transport import Transport
 from rowsmith.quality.seen import Seen
 
 _log = logging.getLogger(__name__)
+
+_FULL = "the disk is full. All that was answered is kept; make room and run the same command again to go on"
 
 
 def plan_of(recipe: Recipe, models: Models) -> Plan:
@@ -97,9 +99,7 @@ class Run:
         self._paths = RunPaths.of(output)
         self._options = options or Options()
         self._statistics = Statistics()
-        self._listeners: tuple[Listener, ...] = (self._statistics, *journal_of_run(), *listeners)
-        self._followed = bool(listeners)
-        self._hearers = self._statistics.unheard if len(self._listeners) == 1 else {}
+        self._listeners: tuple[Listener, ...] = (*journal_of_run(), *listeners)
         self._price = price or Prices(self._options.clock.date)
         limits = Limits.of(self._options)
         self._budget = Budget(limits, models, self._price, self.stop) if limits else None
@@ -298,17 +298,21 @@ class Run:
             max_rounds=self._recipe.max_rounds,
             reopen=crew.reopen,
             tray=tray,
+            followed=bool(self._listeners),
             kit=kit,
         )
         if self._recipe.unique:
             work.claims = Claims(Seen(plan.total_rows), work.displaced, near)
             work.claims.load(ledger.marks())
         shift = Shift(crew, work, ledger, self._ending, self._at_once(len(plan)))
-        if tray is None:
-            await shift.once(len(plan), settled)
-        else:
+        try:
+            if tray is None:
+                await shift.once(len(plan), settled)
+                return
             waves = self._waves(ledger, transport)
             await self._until_stopped(shift.in_waves(waves, len(plan), wait=not self._options.no_wait))
+        finally:
+            work.claims = None  # its table is given back before the files are put in order
 
     async def _until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
         """Do work with batches, of which every part may find that the run is to end."""
@@ -357,35 +361,24 @@ class Run:
             values=self._recipe.growing_values,
             earlier=earlier_values(ledger),
             hand_in=hand_in,
-            followed=self._followed,
+            followed=bool(self._listeners),
         )
-
-    # -- after the last call ----------------------------------------------------------------------------------------
 
     async def _conclude(self, ledger: Ledger, started: float) -> None:
         """Commit, put the files in order, and sum up."""
         try:
             await ledger.flushed()
             if ledger.full:
-                raise StorageError(
-                    "the disk is full. All that was answered is kept; make room and run the same command again to go on"
-                )
+                raise StorageError(_FULL)
             await asyncio.to_thread(ledger.put_in_order)
         except RunError as error:
             self._ending.fail(error)
-        store, report = ledger.store, self.report
-        report.rows = store.rows()
+        report = self.report
         report.seconds = self._options.clock.now() - started
-        report.spend = spend_of(ledger)
-        report.lacks = lacks_of(store.lacking(), self._group, lambda number: self.plan.cell(number).want)
-        live = ledger.batches.live()
-        report.batches, report.in_batches = len(live), sum(batch.items for batch in live)
-        report.why = why = self._ending.why
-        ended = "waiting" if live else "short" if report.rows < report.expected else "complete"
-        report.ended = "stopped" if why else ended
+        sum_up(report, ledger, self._ending.why, self._group, lambda number: self.plan.cell(number).want)
         if not ledger.failed:
-            lacks = orjson.dumps(report.lacks).decode()
-            ledger.set_meta(state="stopped" if why or live else "finished", lacks=lacks)
+            state = "stopped" if report.why or report.batches else "finished"
+            ledger.set_meta(state=state, lacks=orjson.dumps(report.lacks).decode())
             await ledger.flushed()
         self._emit(RunFinished(report))
 
@@ -400,5 +393,8 @@ class Run:
             self._emit(event)
 
     def _emit(self, event: Event) -> None:
-        for listener in self._hearers.get(type(event), self._listeners):
+        count = self._statistics.by_type.get(type(event))
+        if count is not None:
+            count(event)
+        for listener in self._listeners:
             listener(event)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from rowsmith.engine.asking import Answered, Answering, CallFile, Prompt, Shape
+from rowsmith.engine.asking import Answered, Answering, CallFile, Prompt
+from rowsmith.engine.before import Shape
 from rowsmith.engine.cellwork import CellWork
 from rowsmith.engine.claims import Claims
 from rowsmith.engine.embedding import comparing

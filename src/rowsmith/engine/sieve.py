@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 import orjson
@@ -23,6 +23,16 @@ class Sieve:
         text_fields: the fields by which rows are compared.
         claims: who owns which row; None if duplicates are welcome.
         emit: where events go.
+        followed: somebody listens to each row.
+
+    Attributes:
+        lines: the accepted rows, each as it will be written.
+        texts: their main texts.
+        marks: their marks, in their order; none where duplicates are welcome.
+        denied: the marks of earlier cells' rows because of which rows were refused.
+        refused: (the reason, the text) of what was refused, as the next round's prompt is to speak of it.
+        rejected: what was refused, each as it will be written.
+        reasons: how much was refused, by what refused it.
     """
 
     def __init__(
@@ -32,28 +42,23 @@ class Sieve:
         text_fields: Sequence[str],
         claims: Claims | None,
         emit: Callable[[Event], None],
+        *,
+        followed: bool = True,
     ) -> None:
         self._cell = cell
         self._gates = gates
         self._text_fields = text_fields
         self._claims = claims
         self._emit = emit
+        self._followed = followed
+        self._holding = holding = Holding(cell.number)
         self.lines: list[bytes] = []
-        self._holding = Holding(cell.number)
         self.texts: list[str] = []
+        self.marks: Sequence[bytes] = holding.marks
+        self.denied: Set[int] = holding.denied
         self.refused: list[tuple[str, str]] = []
         self.rejected: list[bytes] = []
-        self.reasons: Counter[str] = Counter()
-
-    @property
-    def marks(self) -> list[bytes]:
-        """The marks of the accepted rows, in their order; none where duplicates are welcome."""
-        return self._holding.marks
-
-    @property
-    def denied(self) -> set[int]:
-        """The marks of earlier cells' rows because of which rows were refused."""
-        return self._holding.denied
+        self.reasons: defaultdict[str, int] = defaultdict(int)
 
     def offer(self, row: Row, origin: dict[str, Any]) -> bool:
         """Let a row through the gates; says whether it was accepted."""
@@ -68,9 +73,11 @@ class Sieve:
             if refused is not None:
                 self.refuse(refused.gate, refused.reason, self._text(row), {**origin, "row": row})
                 return False
-        self.lines.append(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+        # A copy: what orjson returns may take kilobytes more than what is in it, and a line waits for its commit.
+        self.lines.append(orjson.dumps(row) + b"\n")
         self.texts.append(self._text(row))
-        self._emit(RowAccepted(self._cell, row))
+        if self._followed:
+            self._emit(RowAccepted(self._cell, row))
         return True
 
     def refuse(self, gate: str, reason: str, text: str, origin: dict[str, Any], *, tell: bool = True) -> None:
@@ -88,7 +95,7 @@ class Sieve:
         gate = str(gate)  # an outcome is a str of its own class, which is no key for JSON
         self.reasons[gate] += 1
         record = {"gate": gate, "reason": reason, "cell": self._cell.name, **origin}
-        self.rejected.append(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE, default=str))
+        self.rejected.append(orjson.dumps(record, str) + b"\n")
         self._emit(RowRejected(self._cell, gate, reason))
 
     def _text(self, row: Row) -> str:

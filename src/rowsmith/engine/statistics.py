@@ -6,16 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from rowsmith.engine.events import (
-    CallMade,
-    CellFinished,
-    CellStarted,
-    Event,
-    Listener,
-    Retry,
-    RowAccepted,
-    RowRejected,
-)
+from rowsmith.engine.events import CallMade, Retry, RowRejected
 from rowsmith.engine.ledger import Ledger
 from rowsmith.engine.ledger.records import CellRecord
 from rowsmith.engine.ledger.store import Store
@@ -23,25 +14,20 @@ from rowsmith.engine.report import Lack, Report, Spend
 
 
 class Statistics:
-    """A listener that counts."""
+    """Counts what happens in a run.
+
+    Attributes:
+        report: what has happened so far.
+        by_type: what to call with the events of a type; those of all others mean nothing here.
+    """
 
     def __init__(self) -> None:
         self.report = Report()
-        self._by_type: dict[type[Any], Callable[[Any], None]] = {
+        self.by_type: Mapping[type[Any], Callable[[Any], None]] = {
             CallMade: self._call,
             RowRejected: self._rejected,
             Retry: self._retry,
         }
-
-    @property
-    def unheard(self) -> Mapping[type[Any], tuple[Listener, ...]]:
-        """Who is told of the events of every cell and row that mean nothing here: nobody."""
-        return dict.fromkeys((CellStarted, CellFinished, RowAccepted), ())
-
-    def __call__(self, event: Event) -> None:
-        count = self._by_type.get(type(event))
-        if count is not None:
-            count(event)
 
     def _call(self, event: CallMade) -> None:
         if event.replayed:
@@ -55,6 +41,32 @@ class Statistics:
     def _retry(self, event: Retry) -> None:
         del event
         self.report.retries += 1
+
+
+def sum_up(
+    report: Report,
+    ledger: Ledger,
+    why: str,
+    group: Callable[[int], dict[str, str]],
+    want: Callable[[int], int],
+) -> None:
+    """Put into a report what the ledger says at a run's end.
+
+    Args:
+        report: of the run.
+        ledger: of the run, with all committed.
+        why: the run was stopped; empty if it was not.
+        group: the names under which a cell is counted, from its number.
+        want: how many rows a cell should have, from its number.
+    """
+    report.rows = ledger.store.rows()
+    report.spend = spend_of(ledger)
+    report.lacks = lacks_of(ledger.store.lacking(), group, want)
+    live = ledger.batches.live()
+    report.batches, report.in_batches = len(live), sum(batch.items for batch in live)
+    report.why = why
+    ended = "waiting" if live else "short" if report.rows < report.expected else "complete"
+    report.ended = "stopped" if why else ended
 
 
 def spend_of(ledger: Ledger) -> dict[tuple[str, str], Spend]:

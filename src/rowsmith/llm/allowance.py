@@ -245,14 +245,13 @@ class Allowance:
 
     # -- the way out -----------------------------------------------------------------------------------------------
 
-    def answered(self, ticket: int, seconds: float, completion: Completion) -> bool:
-        """A request was answered: whether that ended a round of the concurrency control."""
+    def answered(self, ticket: int, seconds: float, completion: Completion, now: float) -> bool:
+        """A request was answered now: whether that ended a round of the concurrency control."""
         in_flight = self.in_flight
         self.in_flight = in_flight - 1
         self.answers += 1
         if in_flight > self._most:
             self._most = in_flight
-        now = self.clock.now()
         over = self.concurrency.answered(ticket, seconds, in_flight, self.upcoming, now)
         if self._refused_since is not None:
             self._recovered(now)

@@ -101,8 +101,9 @@ class Caller:
                 self._end_scouting()
                 raise
             else:
-                taken = now() - started
-                limiter.answered(ticket, taken, completion)
+                ended = now()
+                taken = ended - started
+                limiter.answered(ticket, taken, completion, ended)
                 if self._scouting:
                     self._end_scouting()
                 return completion, taken

@@ -265,8 +265,9 @@ def _read(body: bytes) -> _Told:
         told = error or data.get("detail") or data.get("message") or data.get("errors") or data.get("Message")
         return _Told(_words(told), _codes(data), _word(data.get("param")))
     # Anthropic's details are one object, Gemini's a list of them.
-    details = error.get("details") or ()
-    details = [part for part in ([details] if isinstance(details, dict) else details) if isinstance(part, dict)]
+    told = error.get("details")
+    parts = told if isinstance(told, list) else [told]
+    details = [part for part in parts if isinstance(part, dict)]
     # OpenRouter's own words are "Provider returned error"; what that provider said is in `metadata.raw`.
     metadata = error.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, dict) else None

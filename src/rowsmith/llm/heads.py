@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Final, TypeVar, overload
 
 from rowsmith.errors import ConfigError
@@ -14,6 +15,7 @@ LARGEST_HEAD: Final = 64 * 2**10
 
 _TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _OURS: Final = {"user-agent": "rowsmith", "accept": "*/*", "accept-encoding": "identity"}
+_NO_HEADER: Final = "a line of its head is no header"
 _FRAMING: Final = frozenset({"content-length", "transfer-encoding", "te", "trailer", "upgrade", "expect"})
 
 
@@ -42,7 +44,7 @@ class Headers(Mapping[str, str]):
         return len(self._fields)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower().encode("latin-1", "replace") in self._fields
+        return isinstance(name, str) and _on_the_wire(name) in self._fields
 
     @overload
     def get(self, name: str, /) -> str | None: ...
@@ -50,11 +52,16 @@ class Headers(Mapping[str, str]):
     def get(self, name: str, /, default: str | T) -> str | T: ...
     def get(self, name: str, /, default: object = None) -> object:
         """As of any mapping, without an exception for each header that is not there."""
-        found = self._fields.get(name.lower().encode("latin-1", "replace"))
+        found = self._fields.get(_on_the_wire(name))
         return default if found is None else found.decode("latin-1")
 
     def __repr__(self) -> str:
         return repr(dict(self))
+
+
+@lru_cache(maxsize=256)
+def _on_the_wire(name: str) -> bytes:
+    return name.lower().encode("latin-1", "replace")
 
 
 def parse_head(head: bytes) -> tuple[int, int, dict[bytes, bytes]]:
@@ -116,10 +123,18 @@ def parse_fields(lines: list[bytes]) -> dict[bytes, bytes]:
     """
     fields: dict[bytes, bytes] = {}
     for line in lines:
-        name, colon, value = line.partition(b":")
-        # A folded line begins with a blank, and a name before a blank and a colon ends with one: neither is a token.
-        if not colon or not name or name.translate(None, _TOKEN):
-            raise BadReplyError("a line of its head is no header")
-        name, value = name.lower(), value.strip(b" \t")
+        written, colon, value = line.partition(b":")
+        if not colon:
+            raise BadReplyError(_NO_HEADER)
+        name, value = _name(written), value.strip(b" \t")
         fields[name] = value if name not in fields else fields[name] + b", " + value
     return fields
+
+
+@lru_cache(maxsize=512)
+def _name(written: bytes) -> bytes:
+    """The name of a header in lower case. Kept, because a service's replies have the same ones again and again."""
+    # A folded line begins with a blank, and a name before a blank and a colon ends with one: neither is a token.
+    if not written or written.translate(None, _TOKEN):
+        raise BadReplyError(_NO_HEADER)
+    return written.lower()

@@ -123,7 +123,7 @@ class ReplyParser:
         self._interim = 0
         length = fields.get(b"content-length")
         coding = fields.get(b"transfer-encoding")
-        self.reusable = _persists(minor, fields)
+        self.reusable = _persists(minor, fields) if b"connection" in fields else minor == 1
         if self.tunnel and status < 300:
             # Whatever its headers say, the reply ends here, and the connection is what was asked for.
             self.reusable = True
@@ -244,11 +244,8 @@ class ChunkedBody:
 
 
 def _persists(minor: int, fields: dict[bytes, bytes]) -> bool:
-    """Whether the connection stays open (RFC 9112, 9.3)."""
-    written = fields.get(b"connection")
-    if written is None:
-        return minor == 1
-    options = {option.strip(b" \t") for option in written.lower().split(b",")}
+    """Whether the connection stays open by what is said of it (RFC 9112, 9.3)."""
+    options = {option.strip(b" \t") for option in fields[b"connection"].lower().split(b",")}
     return b"close" not in options and (minor == 1 or b"keep-alive" in options)
 
 
@@ -262,19 +259,23 @@ def _content_length(written: bytes) -> int:
     if len(written) > 18:
         raise BadReplyError("its length is no number")
     size = int(written)
-    _check_size(size)
+    if size > LARGEST_BODY:
+        raise _too_large()
     return size
 
 
 def _check_size(size: int) -> None:
     if size > LARGEST_BODY:
-        raise BadReplyError(f"its body is larger than {LARGEST_BODY // 2**20} MB")
+        raise _too_large()
+
+
+def _too_large() -> BadReplyError:
+    return BadReplyError(f"its body is larger than {LARGEST_BODY // 2**20} MB")
 
 
 def _made(status: int, fields: dict[bytes, bytes], body: bytes) -> Reply:
-    coding = fields.get(b"content-encoding")
-    if coding is not None and body:
-        body = _unpacked(body, coding.lower())
+    if b"content-encoding" in fields and body:
+        body = _unpacked(body, fields[b"content-encoding"].lower())
     return Reply(status, Headers(fields), body)
 
 

@@ -85,6 +85,7 @@ class Limiter:
         self._wake_at = 0.0
         self._notify: Callable[[WaitingNotice], None] | None = None
         self._told_at = float("-inf")
+        self._measuring = False
         with self._lock:
             self._allowance.day.made(source, made_today, clock.date())
             self._allowance.members.add(self)
@@ -173,15 +174,16 @@ class Limiter:
 
     # -- the way out: exactly one of these for each ticket ------------------------------------------------------------
 
-    def answered(self, ticket: int, seconds: float, completion: Completion) -> None:
-        """A request was answered, so many seconds after it was sent."""
+    def answered(self, ticket: int, seconds: float, completion: Completion, now: float) -> None:
+        """A request was answered now, so many seconds after it was sent."""
         allowance = self._allowance
         with self._lock:
-            round_over = allowance.answered(ticket, seconds, completion)
+            round_over = allowance.answered(ticket, seconds, completion, now)
             if allowance.waiting:
                 allowance.pump()
-        if round_over:
-            asyncio.get_running_loop().call_soon(self._measure_lag, self._clock.now())
+        if round_over and not self._measuring:
+            self._measuring = True
+            asyncio.get_running_loop().call_soon(self._measure_lag, now)
 
     def refused(self, ticket: int, retry_after: float | None, policy: RetryPolicy) -> tuple[float, float]:
         """The service said that it was too much.
@@ -292,6 +294,7 @@ class Limiter:
             self._allowance.pump()
 
     def _measure_lag(self, asked: float) -> None:
+        self._measuring = False
         concurrency = self._allowance.concurrency
         concurrency.lag = max(self._clock.now() - asked, concurrency.lag / 2)
 

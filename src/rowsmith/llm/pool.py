@@ -6,7 +6,7 @@ import asyncio
 import errno
 import math
 import ssl
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rowsmith.llm.address import bracketed, is_ip
 from rowsmith.llm.connection import IDLE_SECONDS, Connection, NoConnectionError, NoProxyError
@@ -214,13 +214,16 @@ class Pool:
             await connection.tunnel(place, proxy, self._tls(), origin.host, limit)
 
     async def _connect(self, connection: Connection, host: str, port: int, *, secure: bool) -> None:
+        # Only asyncio's own loops know how to try several addresses; uvloop's refuses even to be told not to.
+        several = not is_ip(host) and isinstance(self.loop, asyncio.BaseEventLoop)
+        eyeballs: dict[str, Any] = {"happy_eyeballs_delay": _EYEBALLS_SECONDS} if several else {}
         await self.loop.create_connection(
             lambda: connection,
             host,
             port,
             ssl=self._tls() if secure else None,
             server_hostname=host if secure else None,
-            happy_eyeballs_delay=None if is_ip(host) else _EYEBALLS_SECONDS,
+            **eyeballs,
         )
 
     def _tls(self) -> ssl.SSLContext:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+from rowsmith.llm.written import to_bytes
 
 Speaker = Literal["system", "user", "assistant"]
 
@@ -52,6 +54,16 @@ class OutputSchema:
 
     name: str
     json: Mapping[str, Any]
+    _written: bytes | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def written(self) -> bytes:
+        """The schema as JSON. Written once: every request of a run has it."""
+        written = self._written
+        if written is None:
+            written = to_bytes(dict(self.json))
+            object.__setattr__(self, "_written", written)
+        return written
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +97,7 @@ class Finish(StrEnum):
     """The model or the service's filter declined to answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Tokens of one call, as the service counted them; 0 where it said nothing.
 
     Attributes:
@@ -100,6 +111,9 @@ class Usage:
     output_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+
+
+_NO_USAGE = Usage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +132,7 @@ class Completion:
 
     text: str
     finish: Finish = Finish.STOP
-    usage: Usage = Usage()
+    usage: Usage = _NO_USAGE
     model: str = ""
     request_id: str | None = None
     headers: Mapping[str, str] | None = field(default=None, repr=False, compare=False)

@@ -28,7 +28,11 @@ class Seen:
 
     def owner(self, mark: int) -> int | None:
         """The cell that owns a mark (a number below 2^63), or None."""
-        value = self._slots[self._find(mark)[0]]
+        slots = self._slots
+        # As nearly always: nobody has it, and nothing is in its way.
+        if slots[(mark * self._size) >> 63] == _EMPTY:
+            return None
+        value = slots[self._find(mark)[0]]
         return None if value == _EMPTY else (value & 0xFFFFFFFF) - _FIRST_OWNER
 
     def claim(self, mark: int, cell: int) -> None:

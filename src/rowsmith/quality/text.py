@@ -24,7 +24,7 @@ def folded(text: str) -> str:
 
 def normalised(text: str) -> str:
     """The text as it is compared with others."""
-    line = " ".join(folded(text).split())
+    line = " ".join((text.casefold() if text.isascii() else folded(text)).split())
     return line.strip(_ENDS) or line
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -205,7 +205,7 @@ class BaseRecipe(Generic[C]):
         """The kind's own placeholders for a cell."""
         raise NotImplementedError
 
-    async def make(self, cell: Cell, context: Context) -> None:
+    def make(self, cell: Cell, context: Context) -> Awaitable[object]:
         """Make the cell's rows."""
         raise NotImplementedError
 
@@ -269,17 +269,18 @@ class BaseRecipe(Generic[C]):
         variation: Variation = cell.values["variation"]
         language: Language = cell.values["language"]
         template = self._templates[variation.template]
-        values = {
-            "language_name": language.name,
-            "language": language.code,
-            **self.values(cell),
-            **variation.placeholders,
-        }
+        own, placeholders = self.values(cell), variation.placeholders
         system = self.config.system_prompt
 
         def ask_for(count: int) -> Prompt:
-            hints = {**values, "num_samples": count}
-            message = Message.user(template.render(hints))
+            hints = {
+                "language_name": language.name,
+                "language": language.code,
+                **own,
+                **placeholders,
+                "num_samples": count,
+            }
+            message = Message("user", template.render(hints))
             return Prompt((Message.system(system), message) if system else (message,), hints)
 
         return ask_for

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import ClassVar
 
 from pydantic import Field, field_validator, model_validator
@@ -125,6 +125,7 @@ class Classification(LabelledRecipe[ClassificationDatasetConfig]):
 
     def __init__(self, config: ClassificationDatasetConfig) -> None:
         self._listing = "\n".join(f"- {label.name}: {label.description}" for label in config.classes)
+        self._singly = {label.name: self._told(label) for label in config.classes}
         super().__init__(config)
 
     def labels(self) -> Sequence[Label] | Sequence[LabelSet]:
@@ -135,12 +136,16 @@ class Classification(LabelledRecipe[ClassificationDatasetConfig]):
         return {"labels_listing": self._listing}
 
     def values(self, cell: Cell) -> Mapping[str, object]:
-        return {**_told(cell.values["label"]), "labels_listing": self._listing}
+        value: Label | LabelSet = cell.values["label"]
+        return self._singly[value.name] if isinstance(value, Label) else self._told(value)
+
+    def _told(self, value: Label | LabelSet) -> Mapping[str, object]:
+        return {**_told(value), "labels_listing": self._listing}
 
     def group(self, cell: Cell) -> Mapping[str, str]:
         return {"label": _told(cell.values["label"])["label_name"], **super().group(cell)}
 
-    async def make(self, cell: Cell, context: Context) -> None:
+    def make(self, cell: Cell, context: Context) -> Awaitable[object]:
         value: Label | LabelSet = cell.values["label"]
         given = {"labels": value.names} if isinstance(value, LabelSet) else {"label": value.name}
         language = cell.values["language"].code
@@ -156,7 +161,7 @@ class Classification(LabelledRecipe[ClassificationDatasetConfig]):
                 "metadata": metadata,
             }
 
-        await context.collect("writer", self.prompt(cell), self.entries, row)
+        return context.collect("writer", self.prompt(cell), self.entries, row)
 
 
 def _told(value: Label | LabelSet) -> dict[str, str]:

@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 
 from rowsmith.engine.asking import Prompt
 from rowsmith.engine.axes import Axis
-from rowsmith.engine.context import Context, Draft, random_of
+from rowsmith.engine.context import Context, Draft
+from rowsmith.engine.keys import random_of
 from rowsmith.engine.plan import Cell
 from rowsmith.llm.structured.output import ListOutput, Output
 from rowsmith.llm.values import Message
@@ -154,7 +155,7 @@ class QA(BaseRecipe[QADatasetConfig]):
         passage: Passage = cell.values["passage"]
         if self.config.hops == 1:
             return [passage]
-        chance = random_of(cell, self.seed, "passages")
+        chance = random_of(cell.key, self.seed, "passages")
         return [passage, *self._passages.beside(passage, self.config.hops - 1, chance)]
 
     def _open_prompt(self, prompt: Callable[[int], Prompt]) -> Callable[[int], Prompt]:

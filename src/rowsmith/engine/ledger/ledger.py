@@ -19,7 +19,7 @@ from rowsmith.engine.ledger.output import delete_run, must_be_new, refuse_strang
 from rowsmith.engine.ledger.paths import RunPaths
 from rowsmith.engine.ledger.records import BlockRecord, CallRecord, CellRecord, CellStatus, Kind
 from rowsmith.engine.ledger.store import Store, connect, connect_again, damaged, explained, transaction
-from rowsmith.engine.ledger.writer import BACKLOG, Writer
+from rowsmith.engine.ledger.writer import Writer
 from rowsmith.engine.plan import Plan
 from rowsmith.llm.values import Finish
 
@@ -172,7 +172,7 @@ class Ledger:
     @property
     def crowded(self) -> bool:
         """So much waits to be committed that producers should wait with `flushed`."""
-        return self._writer.backlog > BACKLOG
+        return self._writer.crowded
 
     @property
     def full(self) -> bool:
@@ -192,11 +192,13 @@ class Ledger:
         Raises:
             StorageError, LedgerError: rows made of it cannot be recorded.
         """
-        self._writer.put_call(call, begun)
-        self._writer.check()
+        writer = self._writer
+        writer.put_call(call, begun)
+        if writer.failure is not None:
+            raise writer.failure
 
     def finish_cell(
-        self, cell: CellRecord, blocks: Iterable[BlockRecord], denied: Iterable[int] = (), *, replace: bool
+        self, cell: CellRecord, blocks: Sequence[BlockRecord], denied: Iterable[int] = (), *, replace: bool
     ) -> None:
         """Record a cell's end.
 
@@ -206,8 +208,10 @@ class Ledger:
             denied: the marks of rows that it was refused because an earlier cell has them.
             replace: all this comes instead of what the cell had.
         """
-        self._writer.check()
-        self._writer.put_cell(cell, blocks, denied, replace=replace)
+        writer = self._writer
+        if writer.failure is not None:
+            raise writer.failure
+        writer.put_cell(cell, blocks, denied, replace=replace)
 
     def reopen(self, cell: int) -> None:
         """Record that a finished cell is to be worked on again."""

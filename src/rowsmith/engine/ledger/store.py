@@ -5,16 +5,17 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from rowsmith.engine.ledger.records import BlockRecord, CallRecord, CellRecord, CellStatus, Kind
+from rowsmith.engine.ledger.records import CallRecord, CellRecord, CellStatus, Kind
 from rowsmith.engine.ledger.schema import APPLICATION_ID, MIGRATIONS, migrate
 from rowsmith.errors import LedgerError, StorageError
 
 _CALL_COLUMNS = ", ".join(CallRecord._fields)
-_SIZES = (256, 64, 16, 4, 1)
+_SIZES = (128, 64, 32, 16, 8, 4, 2, 1)
 """Rows of one INSERT. Python's sqlite3 gives the interpreter's lock back and takes it again at every step, which the
 event loop's thread pays for with each; a statement of many rows is one step."""
 _CHECKED_WHOLE = 32 << 20
@@ -138,6 +139,13 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             raise damaged(path, sqlite3.DatabaseError(state))
 
 
+@cache
+def _insertion(into: str, columns: int, rows: int) -> str:
+    """A statement. Always the same string for the same one: SQLite's prepared ones are found by it."""
+    marks = f"({', '.join('?' * columns)})"
+    return f"{into} VALUES {', '.join([marks] * rows)}"
+
+
 class Store:
     """Reads and writes of one ledger over one connection; the caller holds the transaction."""
 
@@ -149,12 +157,9 @@ class Store:
     def add_calls(self, calls: Sequence[CallRecord]) -> None:
         self._insert(f"INSERT INTO calls ({_CALL_COLUMNS})", calls)
 
-    def add_blocks(self, placed: Iterable[tuple[BlockRecord, int]]) -> None:
-        """Blocks with the offsets at which they were written."""
-        self._insert(
-            "INSERT OR REPLACE INTO blocks (kind, cell, offset, length, rows, marks)",
-            [(b.kind, b.cell, offset, len(b.data), b.rows, b.marks) for b, offset in placed],
-        )
+    def add_blocks(self, placed: Sequence[tuple[int, int, int, int, int, bytes]]) -> None:
+        """(kind, cell, offset, length, rows, marks) of blocks that were written."""
+        self._insert("INSERT OR REPLACE INTO blocks (kind, cell, offset, length, rows, marks)", placed)
 
     def drop_blocks(self, cells: Iterable[int]) -> None:
         """Forget the blocks of cells, in both files, and what they were refused.
@@ -175,15 +180,12 @@ class Store:
 
     def _insert(self, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert rows, many with each statement."""
-        if not rows:
-            return
-        marks = f"({', '.join('?' * len(rows[0]))})"
-        at = 0
-        for size in _SIZES:
-            statement = f"{into} VALUES {', '.join([marks] * size)}"
-            while at + size <= len(rows):
-                self.connection.execute(statement, tuple(chain.from_iterable(rows[at : at + size])))
-                at += size
+        at, left = 0, len(rows)
+        while left:
+            size = next(size for size in _SIZES if size <= left)
+            statement = _insertion(into, len(rows[0]), size)
+            self.connection.execute(statement, tuple(chain.from_iterable(rows[at : at + size])))
+            at, left = at + size, left - size
 
     def reopen_cells(self, cells: Iterable[int]) -> None:
         self.connection.executemany(

@@ -13,9 +13,11 @@ import errno
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +29,13 @@ DELAY = 0.02
 """Seconds that a record waits for company. With the commit itself it stays under the 50 ms that are promised."""
 GROUP = 2000
 """Records that are committed without waiting for more."""
-BACKLOG = 8000
-"""Records not yet committed above which producers wait: what bounds the memory when the disk is slow."""
+BACKLOG = 4 << 20
+"""Bytes of records not yet committed above which producers wait: what bounds the memory when the disk is slow."""
+_RECORD = 512
+"""Bytes of a record besides its texts, about."""
 
+
+_TOKENS = [CallRecord._fields.index(f"{kind}_tokens") for kind in ("input", "output", "cached", "reasoning")]
 
 Step = Callable[[sqlite3.Connection], None]
 """A change of the ledger's tables that is no record of its own; made in the order in which steps are put in, last."""
@@ -47,8 +53,10 @@ class Group:
     denied: list[tuple[int, int]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     meta: dict[str, Any] = field(default_factory=dict)
+    count: int = 0
+    """Records put in."""
     size: int = 0
-    """Records put in, kept by hand: it is asked for with each of them."""
+    """Bytes that they take, about."""
     since: float = 0.0
     """When the first was put in."""
 
@@ -77,13 +85,10 @@ class Writer:
         self._closing = False
         self.failure: Exception | None = None
         self.full = False
+        self.crowded = False
+        """So much waits to be committed that producers should wait."""
         self._thread = threading.Thread(target=self._run, name="rowsmith-ledger", daemon=True)
         self._thread.start()
-
-    @property
-    def backlog(self) -> int:
-        """Records put in and not yet committed."""
-        return self._group.size + self._writing
 
     def put_call(self, call: CallRecord, begun: CellRecord | None) -> None:
         """An answered call; with a cell's first, that the cell is begun."""
@@ -92,10 +97,10 @@ class Writer:
             if begun is not None:
                 self._group.cells[begun.cell] = begun
             self._group.calls.append(call)
-            self._rouse()
+            self._rouse(len(call.text))
 
     def put_cell(
-        self, cell: CellRecord, blocks: Iterable[BlockRecord], denied: Iterable[int], *, replace: bool
+        self, cell: CellRecord, blocks: Sequence[BlockRecord], denied: Iterable[int], *, replace: bool
     ) -> None:
         """A cell's end with its blocks and the marks it was refused, in one group.
 
@@ -107,11 +112,16 @@ class Writer:
                 group.dropped.append(number)
                 group.blocks = [block for block in group.blocks if block.cell != number]
                 group.denied = [one for one in group.denied if one[1] != number]
-            group.blocks.extend(blocks)
-            group.denied.extend([(mark, number) for mark in denied])
+            size = 0
+            for block in blocks:
+                group.blocks.append(block)
+                size += len(block.data)
+            for mark in denied:
+                group.denied.append((mark, number))
             group.cells[number] = cell
-            group.reopened.pop(number, None)
-            self._rouse()
+            if group.reopened:
+                group.reopened.pop(number, None)
+            self._rouse(size)
 
     def put_reopened(self, cell: int) -> None:
         """A finished cell is to be worked on again."""
@@ -125,7 +135,7 @@ class Writer:
             if call is not None:
                 self._group.calls.append(call)
             self._group.steps.append(step)
-            self._rouse()
+            self._rouse(0 if call is None else len(call.text))
 
     def put_meta(self, **values: Any) -> None:
         with self._lock:
@@ -159,14 +169,17 @@ class Writer:
         self._wake.set()
         self._thread.join()
 
-    def _rouse(self) -> None:
-        """Count a record and wake the thread for the first of a group; under the lock."""
+    def _rouse(self, size: int = 0) -> None:
+        """Count a record with so many bytes of texts, and wake the thread for the first of a group; under the lock."""
         group = self._group
-        group.size += 1
-        if group.size == 1:
+        group.count += 1
+        group.size += _RECORD + size
+        if group.size + self._writing > BACKLOG:
+            self.crowded = True
+        if group.count == 1:
             group.since = time.monotonic()
             self._wake.set()
-        elif group.size == GROUP:
+        elif group.count == GROUP:
             self._hurry.set()
 
     def _run(self) -> None:
@@ -181,9 +194,11 @@ class Writer:
                 self._wake.clear()
                 self._hurry.clear()
                 ending = self._closing
-            if group.size:
+            if group.count:
                 self._commit_or_fail(group)
-            self._writing = 0
+            with self._lock:
+                self._writing = 0
+                self.crowded = self._group.size > BACKLOG
             for loop, done in waiters:
                 if not loop.is_closed():
                     loop.call_soon_threadsafe(_settle, done)
@@ -272,16 +287,17 @@ class Writer:
         ]
         store.set_meta([*lengths, *group.meta.items()])
 
-    def _append(self, blocks: list[BlockRecord]) -> list[tuple[BlockRecord, int]]:
-        placed: list[tuple[BlockRecord, int]] = []
-        for kind, file in self._files.items():
-            mine = [block for block in blocks if block.kind == kind]
+    def _append(self, blocks: list[BlockRecord]) -> list[tuple[int, int, int, int, int, bytes]]:
+        """Write the lines of blocks: (kind, cell, offset, length, rows, marks) of each."""
+        placed = []
+        for number, file in self._files.items():
+            mine = [block for block in blocks if block.kind == number]
             if not mine:
                 continue
             offset = file.length
-            for block in mine:
-                placed.append((block, offset))
-                offset += len(block.data)
+            for kind, cell, data, rows, marks in mine:
+                placed.append((kind, cell, offset, len(data), rows, marks))
+                offset += len(data)
             file.append(b"".join([block.data for block in mine]))
         return placed
 
@@ -300,17 +316,18 @@ def _settle(done: asyncio.Future[None]) -> None:
 
 def _spend(calls: list[CallRecord]) -> list[tuple[Any, ...]]:
     """The calls summed per day, model and role."""
-    sums: dict[tuple[int, str, str], list[Any]] = {}
+    alike: defaultdict[tuple[int, str, str], list[CallRecord]] = defaultdict(list)
     for call in calls:
-        entry = sums.setdefault((int(call.at // 86_400), call.model, call.role), [0, 0, 0, 0, 0, 0.0, 0])
-        entry[0] += 1
-        entry[1] += call.input_tokens
-        entry[2] += call.output_tokens
-        entry[3] += call.cached_tokens
-        entry[4] += call.reasoning_tokens
-        entry[5] += call.cost or 0.0
-        entry[6] += call.cost is None
+        alike[int(call.at // 86_400), call.model, call.role].append(call)
     return [
-        (time.strftime("%Y-%m-%d", time.gmtime(day * 86_400)), model, role, *entry)
-        for (day, model, role), entry in sums.items()
+        (
+            time.strftime("%Y-%m-%d", time.gmtime(day * 86_400)),
+            model,
+            role,
+            len(group),
+            *[sum(map(itemgetter(place), group)) for place in _TOKENS],
+            sum([call.cost or 0.0 for call in group]),
+            sum([call.cost is None for call in group]),
+        )
+        for (day, model, role), group in alike.items()
     ]

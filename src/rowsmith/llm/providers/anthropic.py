@@ -21,6 +21,7 @@ from rowsmith.llm.providers.anthropic_batch import AnthropicBatches
 from rowsmith.llm.providers.anthropic_models import Claude
 from rowsmith.llm.providers.anthropic_schema import structured
 from rowsmith.llm.values import Completion, Message, Rung
+from rowsmith.llm.written import to_bytes
 
 if TYPE_CHECKING:
     from rowsmith.llm.transport import Transport
@@ -188,7 +189,7 @@ class AnthropicProvider(remote.RemoteModel):
         if config:
             body["output_config"] = config
         body.update(fields)
-        return remote.to_bytes(body)
+        return to_bytes(body)
 
     async def complete(self, body: bytes, transport: Transport) -> Completion:
         """Send an encoded request and wait for the answer.
@@ -199,7 +200,7 @@ class AnthropicProvider(remote.RemoteModel):
         return anthropic_reply.completion(await self._post(body, transport), self._caller)
 
     def _asking(self, schema: OutputSchema, rung: Rung) -> _Asking:
-        return _asked(schema.name, remote.to_bytes(dict(schema.json)), rung, self._forces_tools)
+        return _asked(schema.name, schema.written, rung, self._forces_tools)
 
     def _base(self) -> str:
         if self.api_base is not None:

@@ -14,6 +14,7 @@ from rowsmith.llm.prices import TokenPrices
 from rowsmith.llm.provider import KnownLimits
 from rowsmith.llm.providers import remote
 from rowsmith.llm.values import Completion, Request, Rung, Usage
+from rowsmith.llm.written import to_bytes
 
 if TYPE_CHECKING:
     from rowsmith.llm.transport import Reply, Transport
@@ -130,7 +131,7 @@ class EmbeddingModel:
 
     def encode(self, request: Request) -> bytes:
         """The body that asks for a vector of each message's text."""
-        return remote.to_bytes(self.wire.body([message.content for message in request.messages]))
+        return to_bytes(self.wire.body([message.content for message in request.messages]))
 
     async def complete(self, body: bytes, transport: Transport) -> Completion:
         """Send an encoded request and wait for the vectors.

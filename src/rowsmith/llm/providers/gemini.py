@@ -20,6 +20,7 @@ from rowsmith.llm.providers.embedding import EmbeddingModel, GeminiWire
 from rowsmith.llm.providers.gemini_batch import GeminiBatches
 from rowsmith.llm.providers.gemini_schema import subset
 from rowsmith.llm.values import Rung
+from rowsmith.llm.written import to_bytes
 
 if TYPE_CHECKING:
     from rowsmith.llm.transport import Transport
@@ -161,7 +162,7 @@ class GeminiProvider(remote.RemoteModel):
         if config:
             body["generationConfig"] = config
         body.update(extra)
-        return remote.to_bytes(body)
+        return to_bytes(body)
 
     async def complete(self, body: bytes, transport: Transport) -> Completion:
         """Send an encoded request and wait for the answer.
@@ -264,7 +265,7 @@ def _conversation(messages: tuple[Message, ...]) -> tuple[str, list[dict[str, An
 
 
 def _schema_fields(schema: OutputSchema) -> Mapping[str, Any]:
-    return _fields_of(remote.to_bytes(dict(schema.json)))
+    return _fields_of(schema.written)
 
 
 @lru_cache(maxsize=256)

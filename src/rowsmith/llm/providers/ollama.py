@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
+import orjson
+
 from rowsmith import settings
 from rowsmith.errors import ConfigError
 from rowsmith.llm import failures
@@ -16,6 +18,7 @@ from rowsmith.llm.prices import TokenPrices
 from rowsmith.llm.providers import remote
 from rowsmith.llm.providers.embedding import EmbeddingModel, OllamaWire
 from rowsmith.llm.values import Completion, Finish, Rung, Usage
+from rowsmith.llm.written import to_bytes
 
 if TYPE_CHECKING:
     from rowsmith.llm.transport import Reply, Transport
@@ -116,9 +119,9 @@ class OllamaProvider(remote.RemoteModel):
             "stream": False,
         }
         if request.schema is not None and request.rung is not Rung.PROMPT:
-            body["format"] = "json" if request.rung is Rung.JSON else dict(request.schema.json)
+            body["format"] = "json" if request.rung is Rung.JSON else orjson.Fragment(request.schema.written)
         body.update((name, value) for name, value in self._parameters.items() if name not in request.omit)
-        return remote.to_bytes(body)
+        return to_bytes(body)
 
     async def complete(self, body: bytes, transport: Transport) -> Completion:
         """Send an encoded request and wait for the answer.

@@ -25,10 +25,11 @@ from rowsmith.llm.providers.openai_schema import strict
 from rowsmith.llm.providers.services import Service
 from rowsmith.llm.structured.scan import without_thinking
 from rowsmith.llm.values import Completion, Finish, Rung, Usage
+from rowsmith.llm.written import to_bytes
 
 if TYPE_CHECKING:
     from rowsmith.llm.transport import Reply, Transport
-    from rowsmith.llm.values import OutputSchema, Request
+    from rowsmith.llm.values import Request
 
 _SAMPLING = ("temperature", "top_p", "frequency_penalty")
 _RESERVED = frozenset({"model", "messages", "response_format", "stream", "n"})
@@ -161,9 +162,14 @@ class ChatCompletions(remote.RemoteModel):
             "messages": remote.messages_of(request),
         }
         if request.schema is not None and request.rung is not Rung.PROMPT:
-            body["response_format"] = _JSON_FORMAT if request.rung is Rung.JSON else self._format(request.schema)
+            schema = request.schema
+            body["response_format"] = (
+                _JSON_FORMAT
+                if request.rung is Rung.JSON
+                else _schema_format(schema.name, schema.written, self._constraints, self._promised)
+            )
         body.update(parameters.sent(self._parameters, request.omit) if request.omit else self._parameters)
-        return remote.to_bytes(body)
+        return to_bytes(body)
 
     async def complete(self, body: bytes, transport: Transport) -> Completion:
         """Send an encoded request and wait for the answer.
@@ -186,9 +192,6 @@ class ChatCompletions(remote.RemoteModel):
         base = self.endpoint.removesuffix("/chat/completions")
         there = self.service.answers_at(base) if told is None else told
         return base if there else None
-
-    def _format(self, schema: OutputSchema) -> orjson.Fragment:
-        return _schema_format(schema.name, remote.to_bytes(dict(schema.json)), self._constraints, self._promised)
 
     def _base(self) -> str:
         service, source, given = self.service, "api_base", self.api_base
@@ -351,7 +354,7 @@ def _usage(usage: object) -> Usage:
     if not isinstance(usage, dict):
         return Usage()
     asked, answered = remote.tokens(usage, "prompt_tokens"), remote.tokens(usage, "completion_tokens")
-    if not usage.keys() - _PLAIN:
+    if usage.keys() <= _PLAIN:
         return Usage(asked, answered)
     reasoning = remote.tokens(usage.get("completion_tokens_details"), "reasoning_tokens")
     if reasoning and remote.tokens(usage, "total_tokens") == asked + answered + reasoning:

@@ -21,6 +21,7 @@ from rowsmith.llm.failures import Caller
 from rowsmith.llm.prices import TokenPrices
 from rowsmith.llm.provider import KnownLimits
 from rowsmith.llm.secrecy import Secret
+from rowsmith.llm.written import mended
 
 if TYPE_CHECKING:
     from rowsmith.llm.transport import Reply, Transport
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 _KEY_HEADERS = frozenset({"authorization", "api-key", "x-api-key", "x-goog-api-key"})
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -272,17 +272,6 @@ def messages_of(request: Request) -> list[dict[str, str]]:
     return [{"role": message.role, "content": message.content} for message in request.messages]
 
 
-def to_bytes(payload: dict[str, Any]) -> bytes:
-    """The payload as JSON, keys in the order given.
-
-    Half of a surrogate pair, which a careless reader leaves in a text and no JSON may hold, becomes U+FFFD.
-    """
-    try:
-        return orjson.dumps(payload)
-    except orjson.JSONEncodeError:
-        return orjson.dumps(_mended(payload))
-
-
 def from_bytes(reply: Reply, caller: Caller) -> Any:
     """What a reply says.
 
@@ -295,7 +284,7 @@ def from_bytes(reply: Reply, caller: Caller) -> Any:
         return orjson.loads(reply.body)
     except orjson.JSONDecodeError:
         with suppress(ValueError):
-            return _mended(json.loads(reply.body))
+            return mended(json.loads(reply.body))
     # Raised out here: what a decoder raises holds the whole body, and would be chained.
     raise failures.malformed("the reply is not JSON", reply.headers, reply.body, caller)
 
@@ -311,14 +300,6 @@ def _password(word: str) -> str:
         return b64decode(word, validate=True).decode().partition(":")[2]
     except ValueError:
         return ""
-
-
-def _mended(value: Any) -> Any:
-    if isinstance(value, str):
-        return _SURROGATES.sub("\ufffd", value)
-    if isinstance(value, dict):
-        return {_mended(key): _mended(inner) for key, inner in value.items()}
-    return [_mended(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _is_number(value: object) -> TypeGuard[float]:

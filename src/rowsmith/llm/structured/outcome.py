@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 M = TypeVar("M")
 
@@ -54,8 +55,7 @@ class Reading(Generic[M]):
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ListReading(Generic[M]):
+class ListReading(NamedTuple, Generic[M]):
     """One answer of the form `{"entries": [...]}`, read entry by entry.
 
     Attributes:
@@ -66,6 +66,6 @@ class ListReading(Generic[M]):
     """
 
     entries: list[M]
-    bad: list[BadEntry] = field(default_factory=list)
+    bad: Sequence[BadEntry] = ()
     outcome: Outcome = Outcome.OK
     detail: str = ""
