@@ -1,4 +1,4 @@
-"""Conversations that call the tools of an MCP server, from a file: with a real server, written with the official SDK."""
+"""Conversations that call tools of an MCP server, from a file: a real server, written with the official SDK."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field, SkipValidation, WithJsonSchema, field_validator, model_validator
 
@@ -36,9 +36,13 @@ _SCHEMA_OF_A_TOOL = {
     "anyOf": [{"required": ["function"]}, {"required": ["name"]}],
     "not": {"required": ["mcp"]},
 }
-_Tool = ServerTools | Annotated[dict[str, Any], WithJsonSchema(_SCHEMA_OF_A_TOOL)] | str | Callable[..., Any]
-Tools = Annotated[Annotated[list[_Tool], Field(min_length=1)] | None, SkipValidation]
-"""As YAML says them: so they are read and described in its schema. Whatever is given, `Toolbox.of` looks it over."""
+if TYPE_CHECKING:
+    Tools = Any
+else:
+    # As YAML says them: so they are read, and described in its schema. In Python `Toolbox.of` takes more, and looks all
+    # of it over.
+    _Tool = ServerTools | Annotated[dict[str, Any], WithJsonSchema(_SCHEMA_OF_A_TOOL)] | str | Callable[..., Any]
+    Tools = Annotated[Annotated[list[_Tool], Field(min_length=1)] | None, SkipValidation]
 
 
 class GeneratorConfig(Config):
