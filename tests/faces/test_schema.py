@@ -159,6 +159,51 @@ def test_topics_that_cannot_be_are_not_valid(topics: Any, tmp_path: Path) -> Non
         load_job(path)
 
 
+TOOLS: dict[str, Any] = {**GENERATOR, "topics": ["Optics"], "conversation_type": "tool_calling"}
+WEATHER = {"name": "weather", "description": "Of a city.", "parameters": {"type": "object", "properties": {}}}
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        [{"mcp": {"command": "npx", "args": ["-p", 8080], "env": {"PIN": 12, "TOKEN": None}, "only": ["read"]}}],
+        [{"mcp": {"command": "npx", "cwd": "shop", "start_timeout": 5}}, "own.py:add"],
+        [WEATHER, {"type": "function", "function": {**WEATHER, "name": "rain"}}],
+        [{"name": "clock", "input_schema": {"type": "object", "properties": {}}}],
+    ],
+    ids=str,
+)
+def test_tools_are_valid_in_every_form(tools: Any, tmp_path: Path) -> None:
+    assert faults({**TOOLS, "tools": tools}) == []
+    (tmp_path / "own.py").write_text("def add(a: int, b: int) -> int:\n    return a + b\n")
+    path = tmp_path / "job.yaml"
+    path.write_text(json.dumps({**TOOLS, "tools": tools}))
+    load_job(path)
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        [],
+        {"mcp": {"command": "npx"}},
+        [{"mcp": {"comand": "npx"}}],
+        [{"mcp": {"args": ["x"]}}],
+        [{"mcp": {"command": "npx", "start_timeout": 0}}],
+        [{"mcp": {"command": "npx"}, "only": ["read"]}],
+        [{"mcp": {"command": "npx", "env": {"SHOP_PIN": ["open sesame"]}}}],
+        [{"description": "without a name"}],
+    ],
+    ids=str,
+)
+def test_tools_that_cannot_be_are_not_valid(tools: Any, tmp_path: Path) -> None:
+    assert faults({**TOOLS, "tools": tools})
+    path = tmp_path / "job.yaml"
+    path.write_text(json.dumps({**TOOLS, "tools": tools}))
+    with pytest.raises(ConfigError, match="tool") as caught:
+        load_job(path)
+    assert "open sesame" not in str(caught.value)
+
+
 def test_what_is_needed_may_be_given_under_its_other_name() -> None:
     for kind in KINDS:
         config, _ = kind_of(kind, "")

@@ -110,7 +110,7 @@ def test_a_description_has_the_schemas_the_code_and_the_command_line() -> None:
     assert schema == {"tools": [BARE]}
     assert function["function"].startswith("add:")
     assert function["tools"][0]["name"] == "add"
-    told = {"command": "shop", "args": ["-v"], "env": ["KEY"], "cwd": None, "only": None}
+    told = {"command": "shop", "args": ["-v"], "env": ["KEY"], "only": None}
     assert server == {"mcp": told, "tools": None}
 
 

@@ -298,10 +298,9 @@ class Readable(ABC):
         lines = self.rows.lines
         choice = Choice(where=where or {}, contains=contains, ids=(id,) if isinstance(id, str) else id)
         found = choice.places(lines)
-        count = min(limit, len(found))
         # A range is not drawn from item by item, so that a page of a large file costs nothing.
         pick = Random(seed)  # noqa: S311  # an order, no secret
-        places = sorted(pick.sample(found, count)) if random else found[:count]
+        places = sorted(pick.sample(found, min(limit, len(found)))) if random else found[:limit]
         return Page(lines, places, found=len(found), full=full)
 
 

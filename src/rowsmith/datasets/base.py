@@ -335,6 +335,19 @@ class GeneratedDataset(Readable, Generic[C]):
     def _options(self, options: Options | None, named: Mapping[str, Any]) -> Options:
         return options_of(options, named)
 
+    async def _first_findings(self, *, calls: bool) -> Iterable[Finding]:
+        """What there is to be found by asking others than models for what the prompts are made of.
+
+        Args:
+            calls: ask them; otherwise only what is known is told.
+        """
+        del calls
+        return ()
+
+    def _not_known(self) -> str:
+        """What of the prompts is not known before the run, in words; empty if they are known."""
+        return ""
+
     def _further_findings(self, models: Models | None, options: Options) -> Iterable[Finding]:
         """What there is to be found, before a run, of a kind of its own."""
         del models, options

@@ -83,7 +83,8 @@ async def check_up(dataset: GeneratedDataset[Any], llms: Llms | None, how: How, 
         how: how it is carried out, as for `generate`.
         calls: ask each model one tiny thing.
     """
-    found = [_configuration(dataset, llms, how)]
+    first = await dataset._first_findings(calls=calls)
+    found = [_configuration(dataset, llms, how), *first]
     options = _options(dataset, how, found)
     named = _named(dataset, llms, how, found)
     models = _models(dataset, named, how, found)
@@ -130,7 +131,10 @@ def _configuration(dataset: GeneratedDataset[Any], llms: Llms | None, how: How) 
         return Finding("configuration", Verdict.ERROR, str(error))
     if not rows:
         return Finding("configuration", Verdict.ERROR, f"{name}: it comes to no rows")
-    return Finding("configuration", Verdict.OK, f"{name}: {count(rows, 'row')} from {count(cells, 'cell')}")
+    text = f"{name}: {count(rows, 'row')} from {count(cells, 'cell')}"
+    if unknown := dataset._not_known():
+        return Finding("configuration", Verdict.WARNING, f"{text}; {unknown}")
+    return Finding("configuration", Verdict.OK, text)
 
 
 def _options(dataset: GeneratedDataset[Any], how: How, found: list[Finding]) -> Options:
@@ -174,10 +178,12 @@ def _models(dataset: GeneratedDataset[Any], named: _Named, how: How, found: list
     if named.faults:
         return None
     try:
-        return models_of(dataset._recipe, named.llms, named.roles, spread=how.get("spread", False))
+        models = models_of(dataset._recipe, named.llms, named.roles, spread=how.get("spread", False))
+        dataset._of_rows(models)
     except ConfigError as error:
         found.append(Finding("models", Verdict.ERROR, str(error)))
         return None
+    return models
 
 
 def _roles(dataset: GeneratedDataset[Any], models: Models) -> dict[int, list[str]]:

@@ -48,6 +48,7 @@ class GeneratorDataset(GeneratedDataset[GeneratorDatasetConfig]):
 
     async def estimate_async(self, llms: Llms | None = None, sample: int = 0, **how: Unpack[How]) -> Estimate:
         """As ever; topics that are still to be built are estimated too, and rows then reckoned without their words."""
+        await self._list_tools()
         ahead = None if sample else await self._foreseen(llms, how)
         whole = await super().estimate_async(llms, sample, **how)
         if ahead is None:
@@ -66,6 +67,17 @@ class GeneratorDataset(GeneratedDataset[GeneratorDatasetConfig]):
         if self.config.block is not None and not is_begun(self.config.output_file):
             return self
         return await super().cancel_batches_async(llms, **how)
+
+    async def _list_tools(self) -> None:
+        """Ask the MCP servers, the first time, and use their tools from now on.
+
+        Raises:
+            ConfigError, MissingDependencyError: as `Toolbox.listed`.
+        """
+        made = self._recipe.made
+        if made._waits:
+            await made._ready()
+            self._recipe = GeneratorRecipe(self.config, self._recipe.topics, made=made)
 
     async def _foreseen(self, llms: Llms | None, how: How) -> Estimate | None:
         """What building the topics will take; None if they are there, and are used from now on."""
@@ -94,10 +106,12 @@ class GeneratorDataset(GeneratedDataset[GeneratorDatasetConfig]):
 
         Raises:
             ConfigChangedError: the topics or the rows were made by another configuration; nothing was asked.
+            ConfigError: an MCP server cannot be asked for its tools.
             RunError: the topics that the rows are about are gone.
         """
         block = self.config.block
         options = self._options(how.get("options"), how)
+        await self._list_tools()
         if block is None:
             self._recipe = self._over(self._recipe.topics or (), fresh=options.fresh)
             return await super()._prepared(llms, how)
@@ -147,14 +161,14 @@ class GeneratorDataset(GeneratedDataset[GeneratorDatasetConfig]):
 
     def _over(self, topics: Sequence[Topic], *, fresh: bool = False) -> GeneratorRecipe:
         """The recipe over topics, with the cells that the output has where more examples are wanted now."""
-        made = GeneratorRecipe(self.config, topics)
+        made = GeneratorRecipe(self.config, topics, made=self._recipe.made)
         before = None if fresh else fingerprint_of(self.config.output_file)
         now = made.describe()
         if before is None or before.grows.get("topics") != now["topics"]:
             return made
         earlier, last = before.grows.get("grown_from", []), before.grows["num_steps"]
         grown_from = [*earlier, last] if last < now["num_steps"] else earlier
-        return GeneratorRecipe(self.config, topics, grown_from)
+        return GeneratorRecipe(self.config, topics, grown_from, self._recipe.made)
 
     def _must_have_topics(self, model: TopicModel) -> None:
         if not len(model):
@@ -187,7 +201,7 @@ class GeneratorDataset(GeneratedDataset[GeneratorDatasetConfig]):
 
     def _of_rows(self, models: Models) -> Models:
         made = self._recipe.made
-        return Models(models.llms, roles_of(made.config, made._toolbox))
+        return Models(models.llms, {} if made._waits else roles_of(made.config, made._toolbox))
 
     def _options(self, options: Options | None, named: Mapping[str, Any]) -> Options:
         """The configuration's own settings, but what is given by name wins."""
@@ -203,6 +217,24 @@ class GeneratorDataset(GeneratedDataset[GeneratorDatasetConfig]):
         return found
 
     # -- before a run -------------------------------------------------------------------------------------------------
+
+    async def _first_findings(self, *, calls: bool) -> Iterable[Finding]:
+        try:
+            if calls:
+                await self._list_tools()
+        except RowsmithError as error:
+            return [Finding("tools", Verdict.ERROR, str(error))]
+        toolbox = self._recipe.made._toolbox
+        if toolbox is None or toolbox.needs_listing:
+            return []
+        names = [tool.name for tool in toolbox.tools]
+        return [Finding("tools", Verdict.OK, f"{count(len(names), 'tool')}: {', '.join(names)}")]
+
+    def _not_known(self) -> str:
+        toolbox = self._recipe.made._toolbox
+        waiting = toolbox.unlisted if toolbox is not None else ()
+        asked = f"{', '.join(waiting)} must be asked for tools first, which a run does: costs are not known before"
+        return asked if waiting else ""
 
     def _further_findings(self, models: Models | None, options: Options) -> Iterable[Finding]:
         settings = self._recipe.made

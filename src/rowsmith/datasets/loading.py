@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rowsmith.config import shown
+from rowsmith.config import shown, without_secrets
 from rowsmith.datasets.base import GeneratedDataset, How
 from rowsmith.datasets.naming import Llm
-from rowsmith.datasets.yaml_paths import absolute, from_anywhere, start_at
+from rowsmith.datasets.yaml_paths import absolute, from_anywhere, start_at, with_servers
 from rowsmith.datasets.yaml_tree import Fields, Items, Scalar, Tree, fitted_fields, plain, read
 from rowsmith.errors import ConfigError, did_you_mean
 from rowsmith.recipes.base import KindConfig
@@ -80,7 +80,7 @@ class Job:
     Attributes:
         dataset: what to make.
         llms: the models; empty where none was named.
-        how: how the run is carried out, with `source`: what this was made of, without the models' keys.
+        how: how the run is carried out, with `source`: what this was made of, without keys.
             `stored_job` makes the same of it.
         trace: the run's traces are to be made.
         file: the YAML file, for messages.
@@ -148,7 +148,7 @@ def stored_job(source: Mapping[str, Any], output: str | Path, how: How | None = 
         how: what is to be other than it was; None and False leave it.
 
     Raises:
-        ConfigError: the models had keys in the file, or what the run needs is not there any more.
+        ConfigError: keys stood in the file, or what the run needs is not there any more.
     """
     file = str(source["file"])
     if "run" not in source:
@@ -324,6 +324,7 @@ def _source(fields: Mapping[str, Any], file: str) -> dict[str, Any]:
     for name in ("llms", "roles", "gates", *kind_of(fields["dataset"], file)[0].models_in):
         if name in run:
             run[name] = _without_keys(run[name], name, withheld)
+    run = with_servers(run, lambda server, name: _without_values(server, name, withheld))
     return {"file": from_anywhere(file), "run": run, "withheld": withheld}
 
 
@@ -338,4 +339,16 @@ def _without_keys(value: Any, name: str, withheld: list[str]) -> Any:
             withheld.append(f"{name}.{key}")
         else:
             kept[key] = _without_keys(part, f"{name}.{key}", withheld)
+    return kept
+
+
+def _without_values(server: Mapping[str, Any], name: str, withheld: list[str]) -> dict[str, Any]:
+    """An MCP server's settings without the values of its environment, and without what looks like a key."""
+    kept = dict(server)
+    if isinstance(env := server.get("env"), Mapping):
+        withheld.extend(f"{name}.env.{variable}" for variable, value in env.items() if value is not None)
+        kept["env"] = dict.fromkeys(env)
+    if isinstance(args := server.get("args"), list):
+        kept["args"] = [without_secrets(str(one)) for one in args]
+        withheld.extend(f"{name}.args.{place}" for place, one in enumerate(args) if kept["args"][place] != str(one))
     return kept

@@ -18,7 +18,7 @@ import yaml
 from rowsmith.config import without_secrets
 from rowsmith.data.card import Origin, Use
 from rowsmith.datasets.loading import KINDS, kind_of
-from rowsmith.datasets.yaml_paths import beside
+from rowsmith.datasets.yaml_paths import beside, with_servers
 from rowsmith.engine.ledger import RunPaths
 from rowsmith.engine.ledger.reading import reading
 from rowsmith.engine.precursors import precursors_in
@@ -51,7 +51,7 @@ def origin_of(output: str | Path) -> Origin | None:
         spend = spent_in(store)
     if not meta.get("fingerprint"):
         return None
-    settings = _settings(json.loads(meta["fingerprint"]))
+    settings = beside(_settings(json.loads(meta["fingerprint"])), str(paths.rows.parent))
     run = _run(json.loads(meta["source"]), paths.rows.name) if meta.get("source") else None
     kind = str(settings.pop("dataset"))
     config = _config(kind, run or settings, paths)
@@ -111,7 +111,7 @@ def _run(source: Mapping[str, Any], output: str) -> dict[str, Any]:
     for name in ("llms", "roles", "gates", *kind_of(run["dataset"], "")[0].models_in):
         if name in run:
             run[name] = _without_logins(run[name])
-    return run
+    return with_servers(run, lambda server, _: _without_logins(server))
 
 
 def _without_logins(value: Any) -> Any:

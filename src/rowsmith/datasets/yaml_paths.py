@@ -9,7 +9,15 @@ from typing import Any
 
 from rowsmith.datasets.yaml_tree import Fields, Items, Scalar, Tree
 
-PATHS = ("output_file", "local_file_path", "seed_file", "axes.*.file", "topics.file", "topics.output_file")
+PATHS = (
+    "output_file",
+    "local_file_path",
+    "seed_file",
+    "axes.*.file",
+    "topics.file",
+    "topics.output_file",
+    "tools.*.mcp.cwd",
+)
 """Configuration fields that are paths; `*` is each part of a list."""
 REFERENCES = (
     "output",
@@ -19,8 +27,11 @@ REFERENCES = (
     "skip_function",
     "content_filters",
     "content_filters.*",
+    "tools.*",
 )
 """Fields that may name something in a Python file: `models.py:Ticket`."""
+COMMANDS = ("tools.*.mcp.command", "tools.*.mcp.args.*")
+"""Parts of command lines, which may be paths; they start where the command does."""
 
 
 def start_at(folder: Path, tree: Fields) -> None:
@@ -32,10 +43,24 @@ def start_at(folder: Path, tree: Fields) -> None:
             tree, name.split("."), lambda text: _in_reference(text, lambda path: str(folder / Path(path).expanduser()))
         )
 
+    tools = tree.fields.get("tools")
+    for entry in tools.items if isinstance(tools, Items) else ():
+        server = entry.fields.get("mcp") if isinstance(entry, Fields) else None
+        if isinstance(server, Fields):
+            _start_in(folder, server)
+
+
+def _start_in(folder: Path, server: Fields) -> None:
+    """An MCP server starts in the file's folder where no other is named."""
+    named = server.fields.get("cwd")
+    if named is None or (isinstance(named, Scalar) and named.value is None):
+        server.fields["cwd"] = Scalar(str(folder), str(folder), server.place)
+        server.places["cwd"] = server.place
+
 
 def absolute(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The same values with paths that hold from anywhere."""
-    made: dict[str, Any] = dict(fields)
+    made: dict[str, Any] = with_servers(fields, lambda server, _: {**server, "cwd": server.get("cwd") or os.curdir})
     for name in PATHS:
         made = _changed(made, name.split("."), from_anywhere)
     for name in REFERENCES:
@@ -55,12 +80,41 @@ def beside(fields: Mapping[str, Any], folder: str) -> dict[str, Any]:
         made = _changed(made, name.split("."), near)
     for name in REFERENCES:
         made = _changed(made, name.split("."), lambda text: _in_reference(text, near))
+    for name in COMMANDS:
+        made = _changed(made, name.split("."), lambda text: _in_argument(text, near))
     return made
+
+
+def with_servers(
+    fields: Mapping[str, Any], change: Callable[[Mapping[str, Any], str], Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The same values with other settings of the MCP servers among their tools.
+
+    Args:
+        fields: the values.
+        change: `(settings, their dotted name) -> settings`.
+    """
+    tools = fields.get("tools")
+    if not isinstance(tools, list):
+        return dict(fields)
+    changed = [
+        {**entry, "mcp": dict(change(entry["mcp"], f"tools.{number}.mcp"))}
+        if isinstance(entry, Mapping) and isinstance(entry.get("mcp"), Mapping)
+        else entry
+        for number, entry in enumerate(tools)
+    ]
+    return {**fields, "tools": changed}
 
 
 def from_anywhere(path: str) -> str:
     """The path from the root; links in it are the user's and stay."""
     return os.path.abspath(path)  # noqa: PTH100  # `resolve` would follow the links
+
+
+def _in_argument(text: str, change: Callable[[str], str]) -> str:
+    """An argument with a whole path in it changed: `/a/b`, `--root=/a/b`."""
+    flag, equals, path = text.rpartition("=")
+    return f"{flag}{equals}{change(path)}" if Path(path).is_absolute() else text
 
 
 def _in_reference(text: str, change: Callable[[str], str]) -> str:

@@ -13,7 +13,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, NoReturn, TypeAlias, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from rowsmith.errors import ConfigError, did_you_mean
 
@@ -293,7 +293,8 @@ def _is_text(kinds: list[Any]) -> bool:
     if any(kind in (bool, int, float, Any) for kind in kinds):
         return False
     return any(
-        kind is str or (get_origin(kind) is Literal and all(isinstance(one, str) for one in get_args(kind)))
+        kind in (str, SecretStr)
+        or (get_origin(kind) is Literal and all(isinstance(one, str) for one in get_args(kind)))
         for kind in kinds
     )
 

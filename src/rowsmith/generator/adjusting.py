@@ -14,6 +14,7 @@ from rowsmith.generator.config import (
     must_be_a_type,
     must_be_a_variable,
 )
+from rowsmith.generator.kind import Kind
 from rowsmith.generator.kinds import kind_of
 from rowsmith.generator.models import spec_of
 from rowsmith.generator.presets import Preset, for_reliability, for_throughput
@@ -45,12 +46,27 @@ class Adjustable:
         self._spec = spec_of(**model)
         check_name(self._spec)
         self._toolbox = toolbox_of(self.config)
-        waits = self._toolbox is not None and self._toolbox.needs_listing
-        self._kind = None if waits else kind_of(self.config, self._toolbox)
+        self._kind = kind_of(self.config, self._toolbox)
         self._variables = {**OWN_VARIABLES, **self.config.variables}
         self._templates: dict[str, Template] = {}
         self._filters: list[ContentFilter] = []
         self._retries: dict[str, Any] = {}
+
+    @property
+    def _waits(self) -> bool:
+        """Whether it is not known yet what tools there are."""
+        return self._toolbox is not None and self._toolbox.needs_listing
+
+    async def _ready(self) -> Kind:
+        """The shape of the rows, once it is known what tools there are: MCP servers are asked, the first time.
+
+        Raises:
+            ConfigError, MissingDependencyError: as `Toolbox.listed`.
+        """
+        if self._toolbox is not None and self._waits:
+            self._toolbox = await self._toolbox.listed()
+            self._kind = kind_of(self.config, self._toolbox)
+        return self._kind
 
     # -- templates, filters, retries ----------------------------------------------------------------------------------
 

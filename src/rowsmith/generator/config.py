@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SkipValidation, WithJsonSchema, field_validator, model_validator
 
 from rowsmith.config import Config
 from rowsmith.errors import ConfigError, did_you_mean
 from rowsmith.prompts.check import check
 from rowsmith.prompts.template import NAME, Template
 from rowsmith.quality.config import GatesConfig
+from rowsmith.tools.mcp_server import ServerTools
 
 ConversationType = Literal["instruction", "conversation", "chain_of_thought", "structured", "tool_calling"]
 CONVERSATION_TYPES: tuple[ConversationType, ...] = get_args(ConversationType)
@@ -29,6 +30,20 @@ OWN_VARIABLES: Mapping[str, str] = {
 DEFAULT_TEMPLATE = "Topic: {topic}"
 MOST_TOOL_STEPS = 20
 
+_SCHEMA_OF_A_TOOL = {
+    "type": "object",
+    "description": "A tool as OpenAI or Anthropic have it.",
+    "anyOf": [{"required": ["function"]}, {"required": ["name"]}],
+    "not": {"required": ["mcp"]},
+}
+if TYPE_CHECKING:
+    Tools = Any
+else:
+    # As YAML says them: so they are read, and described in its schema. In Python `Toolbox.of` takes more, and looks all
+    # of it over.
+    _Tool = ServerTools | Annotated[dict[str, Any], WithJsonSchema(_SCHEMA_OF_A_TOOL)] | str | Callable[..., Any]
+    Tools = Annotated[Annotated[list[_Tool], Field(min_length=1)] | None, SkipValidation]
+
 
 class GeneratorConfig(Config):
     """The settings of a `DataSetGenerator`.
@@ -42,8 +57,9 @@ class GeneratorConfig(Config):
         conversation_type: what a row is; see `rowsmith.generator.kinds`.
         output_model: for `structured`: a Pydantic model, a mapping of fields, or `module:Class`.
         numeric_answers: for `chain_of_thought`: every final answer must be a number.
-        tools: for `tool_calling`: what the assistant may call: Python functions, OpenAI's schemas, `Tool`s and
-            `MCPServer`s.
+        tools: for `tool_calling`: what the assistant may call: OpenAI's or Anthropic's schemas, functions as
+            `module:name` or `file.py:name`, and the tools of MCP servers: `mcp: {command: …, args: […]}`. In Python
+            also functions themselves, `Tool`s and `MCPServer`s.
         tool_results: where results come from: `simulated` by a model, or `executed` for each call.
         tool_model: who simulates them, as the constructor takes a model; the writer if None.
         max_tool_steps: rounds of calls in one conversation at most, each after the results of those before.
@@ -80,7 +96,7 @@ class GeneratorConfig(Config):
     conversation_type: ConversationType = "instruction"
     output_model: Any = None
     numeric_answers: bool = False
-    tools: Any = None
+    tools: Tools = Field(default=None, repr=False)
     tool_results: Literal["simulated", "executed"] = "simulated"
     tool_model: Any = None
     max_tool_steps: int = Field(default=1, ge=1, le=MOST_TOOL_STEPS)

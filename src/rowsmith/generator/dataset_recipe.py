@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from rowsmith.engine.wording import count
 from rowsmith.errors import ConfigError
+from rowsmith.generator.adjusting import Adjustable
 from rowsmith.generator.dataset_config import GeneratorDatasetConfig
 from rowsmith.generator.recipe import Generated
 from rowsmith.generator.schedule import Portion, Portions, counts_of, portioned
@@ -34,6 +35,8 @@ class GeneratorRecipe(Generated):
         topics: those that were built; where they are not given, and not built yet, each has a place.
         grown_from: the numbers of examples that were wanted before, ascending: their cells stay as they are, and what
             is wanted beyond them is made in further ones.
+        made: the generator's settings, where they were made already, and its tools may be listed: before that, only
+            what is counted is known.
 
     Raises:
         ConfigError: a setting is of no use, or there are no topics.
@@ -43,10 +46,14 @@ class GeneratorRecipe(Generated):
     growing_fields: ClassVar[frozenset[str]] = frozenset({"num_steps", "grown_from", "topics"})
 
     def __init__(
-        self, config: GeneratorDatasetConfig, topics: Sequence[Topic] | None = None, grown_from: Sequence[int] = ()
+        self,
+        config: GeneratorDatasetConfig,
+        topics: Sequence[Topic] | None = None,
+        grown_from: Sequence[int] = (),
+        made: Adjustable | None = None,
     ) -> None:
         self.config = config
-        self.made = config.adjusted()
+        self.made = config.adjusted() if made is None else made
         self.policy = self.made._policy()
         settings = self.made.config
         self.topics = topics if topics is not None else topics_of(config.topics)
@@ -61,13 +68,8 @@ class GeneratorRecipe(Generated):
             more = {topic: count for topic, count in more.items() if count}
             portions += portioned(more, settings.default_batch_size, first=turn * _APART)
             before = counts
-        kind = self.made._kind
-        if kind is None:
-            raise ConfigError(
-                "tools of an MCP server are known when it runs: give them to a DataSetGenerator, in Python"
-            )
         wording = self.made._wording(sys_msg=config.sys_msg)
-        super().__init__(settings, kind, wording, Portions(portions), settings.default_batch_size)
+        super().__init__(settings, self.made._kind, wording, Portions(portions), settings.default_batch_size)
 
     def _counts(self, steps: int) -> Mapping[Topic, int]:
         """How many examples each topic has of so many; of more, none has fewer."""

@@ -20,7 +20,6 @@ from rowsmith.errors import ConfigError, RowsmithError
 from rowsmith.generator.adjusting import Adjustable
 from rowsmith.generator.checks import budget_issues, model_issues, must_be_count, must_not_be_batched, settings_issues
 from rowsmith.generator.kind import Kind
-from rowsmith.generator.kinds import kind_of
 from rowsmith.generator.making import Earlier, Making
 from rowsmith.generator.models import choice_of, spec_of
 from rowsmith.generator.monitor import GenerationStats, Monitor
@@ -282,7 +281,7 @@ class DataSetGenerator(Adjustable):
                 simulator = choice_of(spec_of(config.tool_model, None, None), config)
                 found = await model_issues(simulator, options, 1, calls=calls)
                 issues += [issue for issue in found if issue not in issues]
-            unknown = self._kind is None and not calls
+            unknown = self._waits and not calls
             if any(one is not None for one in given.values()) and not unknown:
                 issues += budget_issues(options, await self._estimate(count, size, choice, **given))
         except RowsmithError as error:
@@ -319,14 +318,6 @@ class DataSetGenerator(Adjustable):
         else:
             counts = counts_of(topics_in(source), count, sampling_strategy, self.config.seed)
         return portioned(counts, size), size
-
-    async def _ready(self) -> Kind:
-        """The shape of the rows, once it is known what tools there are: MCP servers are asked, the first time."""
-        if self._kind is None:
-            assert self._toolbox is not None
-            self._toolbox = await self._toolbox.listed()
-            self._kind = kind_of(self.config, self._toolbox)
-        return self._kind
 
     def _recipe(
         self, kind: Kind, portions: Portions, batch_size: int, *, sys_msg: bool = True, earlier: Earlier | None = None

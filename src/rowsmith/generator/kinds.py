@@ -12,7 +12,7 @@ Every row has `messages` (OpenAI's chat format), `topic`, `topic_path`, `model_i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 from pydantic import BaseModel, Field
@@ -175,6 +175,43 @@ class Structured(Kind):
         return sources_of(self.model)
 
 
+class _Unwritten(BaseModel):
+    """What an entry has is not known yet."""
+
+
+class Unlisted(Kind):
+    """Conversations that call tools which nobody has listed yet: what does not depend on the tools can be asked of it.
+
+    Args:
+        toolbox: with an MCP server that has not been asked.
+    """
+
+    what = ToolCalling.what
+    text_fields = ToolCalling.text_fields
+    checked_fields = ToolCalling.checked_fields
+
+    def __init__(self, toolbox: Toolbox) -> None:
+        self._toolbox = toolbox
+        super().__init__(_Unwritten)
+
+    @property
+    def in_words(self) -> str:
+        self._refuse()
+
+    def fields(self, entry: Any) -> Row | Rejection:  # noqa: ARG002  # the contract's
+        self._refuse()
+
+    def said(self, fields: Row, asked: str) -> list[dict[str, Any]]:  # noqa: ARG002  # the contract's
+        self._refuse()
+
+    def describe(self) -> Mapping[str, Any]:
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        names = ", ".join(self._toolbox.unlisted)
+        raise ConfigError(f"the tools of {names} are not known yet: it has to be asked for them first")
+
+
 def kind_of(config: GeneratorConfig, toolbox: Toolbox | None = None) -> Kind:
     """The kind that a configuration names.
 
@@ -186,7 +223,7 @@ def kind_of(config: GeneratorConfig, toolbox: Toolbox | None = None) -> Kind:
         ConfigError: the output model cannot be used.
     """
     if toolbox is not None:
-        return ToolCalling(toolbox, config)
+        return Unlisted(toolbox) if toolbox.needs_listing else ToolCalling(toolbox, config)
     if config.conversation_type == "structured":
         return Structured(config.output_model)
     if config.conversation_type == "chain_of_thought":

@@ -7,6 +7,7 @@ hangs, and leaves it running when this process is killed.
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections import deque
 from collections.abc import AsyncIterator
@@ -254,7 +255,11 @@ class Session:
         must_be_possible()
         server = self._server
         env = server.environment()
-        if shutil.which(server.command, path=env.get("PATH")) is None:
+        # A name is looked for in PATH; a path starts in the folder of the server, where the system looks for it too.
+        program = server.command
+        if os.sep in program:
+            program = os.path.join(server.cwd or os.curdir, program)  # noqa: PTH118  # `Path` would drop the dot
+        if shutil.which(program, path=env.get("PATH")) is None:
             raise StartError(f"{server}: there is no such program, or it may not be run")
         try:
             child = await Child.start(

@@ -11,7 +11,7 @@ from rowsmith.config import shown
 from rowsmith.errors import ConfigError, did_you_mean
 from rowsmith.quality.config import code_of
 from rowsmith.tools.functions import FunctionTool, function_at
-from rowsmith.tools.mcp_server import MCPServer
+from rowsmith.tools.mcp_server import MCPServer, ServerTools
 from rowsmith.tools.tool import Tool
 
 _WRAPPED = frozenset({"type", "function"})
@@ -86,7 +86,12 @@ class Toolbox:
     @property
     def needs_listing(self) -> bool:
         """An MCP server has not been asked yet for its tools: see `listed`."""
-        return any(isinstance(entry, ServerEntry) and entry.tools is None for entry in self.entries)
+        return bool(self.unlisted)
+
+    @property
+    def unlisted(self) -> Sequence[str]:
+        """The MCP servers that have not been asked yet, as messages call them."""
+        return [str(entry.server) for entry in self.entries if isinstance(entry, ServerEntry) and entry.tools is None]
 
     @property
     def tools(self) -> Sequence[Tool]:
@@ -95,8 +100,7 @@ class Toolbox:
         Raises:
             ConfigError: an MCP server has not been asked yet.
         """
-        if self.needs_listing:
-            waiting = [entry.server for entry in self.entries if isinstance(entry, ServerEntry) and entry.tools is None]
+        if waiting := self.unlisted:
             raise ConfigError(f"the tools of {waiting[0]} are not known yet: await `listed()` first.")
         return tuple(tool for entry in self.entries for tool in _tools_of(entry))
 
@@ -158,8 +162,8 @@ class Toolbox:
 def _entry(given: Any, where: str) -> Entry:
     if isinstance(given, Tool):
         return SchemaEntry(given)
-    if isinstance(given, MCPServer):
-        return ServerEntry(given)
+    if isinstance(given, MCPServer | ServerTools):
+        return ServerEntry(given if isinstance(given, MCPServer) else given.mcp)
     try:
         if isinstance(given, str):
             return FunctionTool.of(function_at(given))
