@@ -68,6 +68,14 @@ def test_what_is_said_beside_the_file_wins() -> None:
     assert (job.how["spread"], job.how["max_concurrency"]) == (True, 9)
 
 
+def test_a_setting_wins_over_another_name_of_its_field() -> None:
+    text = "dataset: ultrachat\ntopics_and_subtopics: {Tea: [Green]}\nnum_samples: 4\noutput_file: rows.jsonl\n"
+    config: Any = load_job(write(text), Overrides(settings=["num_samples_per_prompt=1"])).dataset.config
+    assert config.num_samples_per_prompt == 1
+    with pytest.raises(ConfigError, match="are the same"):
+        load_job(write(text + "num_samples_per_prompt: 1\n"))
+
+
 def test_a_setting_that_stands_nowhere_yet_is_added() -> None:
     config: Any = load_job(write(CLASSIFICATION), Overrides(settings=["gates.min_length=3"])).dataset.config
     assert config.gates.min_length == 3

@@ -39,7 +39,7 @@ def test_exactly_what_is_alike_is_found(threshold: float, seed: int) -> None:
     index = VectorIndex(threshold)
     rows: dict[int, tuple[bytes, int]] = {}
     met = 0
-    for number in range(1500):
+    for number in range(300):
         if rows and drawn.random() < 0.3:
             handle = drawn.choice(list(rows))
             index.remove(handle)
@@ -52,7 +52,7 @@ def test_exactly_what_is_alike_is_found(threshold: float, seed: int) -> None:
         if index.find(signature, number % 50) is None:
             rows[index.add(signature, number, number % 50)] = (one, number % 50)
         assert len(index) == len(rows)
-    assert met > 100, "the test needs rows that are alike"
+    assert met > 20, "the test needs rows that are alike"
 
 
 def test_equal_vectors_are_alike_at_a_threshold_of_1() -> None:

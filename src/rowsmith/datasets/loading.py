@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,9 +122,8 @@ def load_job(path: str | Path, overrides: Overrides | None = None) -> Job:
     if not isinstance(tree, Fields):
         raise ConfigError(f"{tree.place}: a run is described by a mapping, beginning with `dataset: classification`")
     start_at(file.parent, tree)
-    for setting in overrides.settings:
-        _set(tree, setting)
-    fields = _values(tree, str(file))
+    said = {_set(tree, setting) for setting in overrides.settings}
+    fields = _values(tree, str(file), said)
     if overrides.llms:
         fields["llms"] = [_model(text) for text in overrides.llms]
         fields.pop("roles", None)
@@ -177,8 +176,14 @@ def _text(file: Path) -> str:
         raise ConfigError(f"{file} cannot be read: {exc.strerror or exc}") from None
 
 
-def _values(tree: Fields, file: str) -> dict[str, Any]:
-    """The values of all keys; those of the configuration as its fields want them."""
+def _values(tree: Fields, file: str, said: Collection[str]) -> dict[str, Any]:
+    """The values of all keys; those of the configuration as its fields want them.
+
+    Args:
+        tree: of the file, with what was said beside it.
+        file: for messages.
+        said: the keys that were said beside it: they win over what stands under another name of the same field.
+    """
     kind = tree.fields.get("dataset")
     config, _ = kind_of(plain(kind) if kind is not None else None, str(kind.place) if kind is not None else file)
     known = {*_RUN_KEYS, *config.model_fields, *config.other_names}
@@ -189,7 +194,9 @@ def _values(tree: Fields, file: str) -> dict[str, Any]:
             raise ConfigError(f"{place}: there is no field {key!r}. {did_you_mean(key, known)}")
     for other, name in config.other_names.items():
         if other in tree.fields and name in tree.fields:
-            raise ConfigError(f"{tree.places[other]}: {other} and {name} are the same; give one of them")
+            if (other in said) == (name in said):
+                raise ConfigError(f"{tree.places[other]}: {other} and {name} are the same; give one of them")
+            del tree.fields[name if other in said else other]
     own = {config.other_names.get(key, key): part for key, part in tree.fields.items() if key not in _RUN_KEYS}
     values = {key: plain(part) for key, part in tree.fields.items() if key in _RUN_KEYS}
     return {**values, **fitted_fields(Fields(own, tree.place, tree.places), config)}
@@ -215,8 +222,8 @@ def kind_of(name: object, where: str) -> tuple[type[KindConfig], type[GeneratedD
     return config, dataset
 
 
-def _set(tree: Fields, setting: str) -> None:
-    """Carry out one `key=value`."""
+def _set(tree: Fields, setting: str) -> str:
+    """Carry out one `key=value`; its outermost key."""
     key, equals, text = setting.partition("=")
     key = key.strip()
     if not equals or not key:
@@ -233,6 +240,7 @@ def _set(tree: Fields, setting: str) -> None:
             raise ConfigError(f"--set {key}: {'.'.join(outer[: number + 1])} is a value and has nothing inside")
         at = found
     _put(at, last, value, key)
+    return key.partition(".")[0]
 
 
 def _inside(tree: Fields | Items, part: str, key: str) -> Tree | None:
