@@ -49,17 +49,18 @@ def _of_file(path: Path) -> ModuleType:
         near = [str(found) for found in path.parent.glob("*.py")] if path.parent.is_dir() else []
         raise ConfigError(f"there is no file {str(path)!r}. {did_you_mean(str(path), near)}")
     # By the whole path, so that two files of one name are two modules, and by the text, so that an edited one is read.
-    digest = blake2b(str(path.resolve()).encode() + path.read_bytes(), digest_size=8).hexdigest()
+    text = path.read_bytes()
+    digest = blake2b(str(path.resolve()).encode() + text, digest_size=8).hexdigest()
     name = f"rowsmith_file_{digest}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None  # a .py file always has one
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # Pydantic looks for the names in annotations there
     try:
-        spec.loader.exec_module(module)
+        # Not by the loader: Python tells a stale .pyc by the second and the length, so that an edit can go unseen.
+        exec(compile(text, str(path), "exec", dont_inherit=True), vars(module))  # noqa: S102  # the user's own file
     except Exception as exc:
         del sys.modules[name]
         raise ConfigError(f"{path} cannot be run: {type(exc).__name__}: {exc}") from exc
