@@ -16,6 +16,8 @@ import pytest
 from rowsmith.testing import Call, ScriptedServer
 from rowsmith.testing.answers import default_answer
 
+from .forks import Forks, Process
+
 COMMAND = (sys.executable, "-m", "rowsmith.cli")
 SECONDS = 60
 
@@ -34,34 +36,37 @@ num_samples_per_prompt: 5
 class Cli:
     """The command in a folder, with an environment without keys, models or colours."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, forks: Forks | None = None) -> None:
         self.folder = folder
+        self._forks = forks
         self.env = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9", "COLUMNS": "100", "TERM": "xterm-256color"}
-        self.started: list[subprocess.Popen[str]] = []
+        self.started: list[Process] = []
 
     def __call__(self, *arguments: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
         """Run to the end."""
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            cwd=cwd or self.folder,
-            env={**self.env, **env},
-            capture_output=True,
-            encoding="utf-8",
-            stdin=subprocess.DEVNULL,
-            timeout=SECONDS,
-        )
+        process = self._begin(arguments, cwd or self.folder, {**self.env, **env})
+        out, err = process.communicate(timeout=SECONDS)
+        assert process.returncode is not None
+        return subprocess.CompletedProcess([*COMMAND, *arguments], process.returncode, out, err)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> Process:
         """Run until it ends or the test does."""
-        process = subprocess.Popen(
-            [*COMMAND, *arguments],
-            cwd=self.folder,
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-        )
+        return self._begin(arguments, self.folder, self.env)
+
+    def _begin(self, arguments: Sequence[str], folder: Path, env: dict[str, str]) -> Process:
+        process: Process
+        if self._forks is not None and self._forks.can(env):
+            process = self._forks.start(arguments, folder, env)
+        else:
+            process = subprocess.Popen(
+                [*COMMAND, *arguments],
+                cwd=folder,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+            )
         self.started.append(process)
         return process
 
@@ -71,9 +76,22 @@ class Cli:
         return path
 
 
+@pytest.fixture(scope="session")
+def forks(guarded_start: Path) -> Iterator[Forks | None]:
+    """What starts commands quickly, where processes can be forked."""
+    if not hasattr(os, "fork"):
+        yield None
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(guarded_start), os.environ.get("PYTHONPATH")))))
+        made = Forks()
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def cli(tmp_path: Path) -> Iterator[Cli]:
-    command = Cli(tmp_path)
+def cli(tmp_path: Path, forks: Forks | None) -> Iterator[Cli]:
+    command = Cli(tmp_path, forks)
     yield command
     for process in command.started:
         if process.poll() is None:
@@ -81,7 +99,7 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
         process.communicate()
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+def ended(process: Process) -> tuple[int | None, str, str]:
     """(exit code, stdout, stderr) of a process, waited for."""
     out, err = process.communicate(timeout=SECONDS)
     return process.returncode, out, err

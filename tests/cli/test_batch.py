@@ -108,7 +108,7 @@ def test_a_batch_that_was_being_handed_in_can_be_cancelled(cli: Cli, server: Scr
     running = cli.start("run", "job.yaml", "--batch")
     until(lambda: server.batches.operations["status"], "the batch is waited for")
     running.kill()
-    running.wait()
+    ended(running)
     with closing(sqlite3.connect(cli.folder / "rows.run/ledger.sqlite")) as ledger, ledger:
         ledger.execute("UPDATE batches SET stage = 0, id = NULL")  # as if it had not heard of it yet
     assert cli("cancel", "rows.jsonl").returncode == 0
