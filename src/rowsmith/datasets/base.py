@@ -333,7 +333,8 @@ class GeneratedDataset(Readable, Generic[C]):
         return roles_of(type(self).recipe, roles, arguments, known)
 
     def _options(self, options: Options | None, named: Mapping[str, Any]) -> Options:
-        return options_of(options, named)
+        """How a run is carried out. Of what is given by name, the options win over the same in `options`."""
+        return (options or Options()).with_named({name: named[name] for name in named.keys() & _SETTINGS})
 
     async def _first_findings(self, *, calls: bool) -> Iterable[Finding]:
         """What there is to be found by asking others than models for what the prompts are made of.
@@ -362,18 +363,6 @@ class GeneratedDataset(Readable, Generic[C]):
             sample=recipe.sample,
             seed=recipe.seed,
         )
-
-
-def options_of(options: Options | None, named: Mapping[str, Any]) -> Options:
-    """How a run is carried out. What is given by name wins over the same in `options`; None and False give nothing.
-
-    Raises:
-        ConfigError: a value is out of its range.
-    """
-    given = {
-        name: value for name, value in named.items() if name in _SETTINGS and value is not None and value is not False
-    }
-    return (options or Options()).but(**given)
 
 
 def without_fresh(how: How) -> How:

@@ -21,7 +21,6 @@ from rowsmith.generator.adjusting import Adjustable
 from rowsmith.generator.checks import budget_issues, model_issues, must_be_count, must_not_be_batched, settings_issues
 from rowsmith.generator.kind import Kind
 from rowsmith.generator.making import Earlier, Making
-from rowsmith.generator.models import choice_of, spec_of
 from rowsmith.generator.monitor import GenerationStats, Monitor
 from rowsmith.generator.recipe import Generated
 from rowsmith.generator.schedule import (
@@ -274,11 +273,11 @@ class DataSetGenerator(Adjustable):
             config = (
                 self.config.model_copy(update={"temperature": None, "request_timeout": None}) if issues else self.config
             )
-            choice = choice_of(self._spec if model_name is None else spec_of(model_name, None, None), config)
+            choice = config.model(self._spec if model_name is None else model_name)
             options = self._options(None)
             issues += await model_issues(choice, options, size, calls=calls)
             if config.tool_model is not None:
-                simulator = choice_of(spec_of(config.tool_model, None, None), config)
+                simulator = config.model(config.tool_model)
                 found = await model_issues(simulator, options, 1, calls=calls)
                 issues += [issue for issue in found if issue not in issues]
             unknown = self._waits and not calls
@@ -327,7 +326,7 @@ class DataSetGenerator(Adjustable):
         return Generated(self.config, kind, wording, portions, batch_size, texts)
 
     def _models(self, model_name: Spec | None) -> Models:
-        choice = choice_of(self._spec if model_name is None else spec_of(model_name, None, None), self.config)
+        choice = self.config.model(self._spec if model_name is None else model_name)
         return Models([choice], roles_of(self.config, self._toolbox))
 
     def _options(self, options: Options | None) -> Options:
