@@ -22,7 +22,7 @@ from rowsmith.engine.wording import count
 from rowsmith.errors import ConfigChangedError, ConfigError, RowsmithError, RunError
 from rowsmith.generator.checks import must_not_be_batched, settings_issues
 from rowsmith.generator.dataset_recipe import TOPICS, GeneratorDatasetConfig, GeneratorRecipe
-from rowsmith.generator.tool_use import roles_of
+from rowsmith.generator.tool_calling.tools import roles_of
 from rowsmith.generator.topics_block import TopicsBlock
 from rowsmith.llm.naming import with_settings
 from rowsmith.llm.sharing import first

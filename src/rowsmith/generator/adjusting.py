@@ -19,7 +19,7 @@ from rowsmith.generator.kinds import kind_of
 from rowsmith.generator.presets import Preset, for_reliability, for_throughput
 from rowsmith.generator.recipe import ContentFilter, Wording
 from rowsmith.generator.retries import ChosenRetries, chosen
-from rowsmith.generator.tool_use import toolbox_of
+from rowsmith.generator.tool_calling.tools import toolbox_of
 from rowsmith.llm.naming import named
 from rowsmith.llm.registry import check_name
 from rowsmith.prompts.template import Template

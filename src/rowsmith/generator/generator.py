@@ -32,7 +32,7 @@ from rowsmith.generator.schedule import (
     portioned,
     topics_in,
 )
-from rowsmith.generator.tool_use import roles_of
+from rowsmith.generator.tool_calling.tools import roles_of
 from rowsmith.llm.sharing import Spec
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from rowsmith.errors import ConfigError
 from rowsmith.generator.config import GeneratorConfig
-from rowsmith.generator.tool_calling import EXECUTOR, SIMULATOR
+from rowsmith.generator.tool_calling.kind import EXECUTOR, SIMULATOR
 from rowsmith.llm.sharing import Choice
 from rowsmith.tools.runner import ToolRunner
 from rowsmith.tools.toolbox import SchemaEntry, Toolbox
