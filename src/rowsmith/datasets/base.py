@@ -106,24 +106,20 @@ class GeneratedDataset(Readable, Generic[C]):
         source: Mapping[str, Any] | None = None,
         **role_llms: Unpack[RoleLlms],
     ) -> Self:
-        """Make the rows, or go on with what an earlier call began; returns the dataset itself.
-
-        Works inside a running event loop too (a notebook): the work is then done in a thread with a loop of its own.
+        """Make the rows, or go on with what an earlier call began; in a notebook's event loop too. Returns the dataset.
 
         Args:
             llms: one model or several: `provider/model`, a provider, a mapping of `model` and arguments, a `Fallback`
                 or a `Spread`. It may be left out where every role has a model of its own.
-            spread: deal the prompts out among the models, evenly or by weights such as `[3, 1]`: the same as
-                `llms=Spread(llms, weights)`. Otherwise every prompt goes to every model.
+            spread: deal the prompts out among the models, evenly or by weights (`[3, 1]`); else each goes to all.
             roles: models of single roles, such as `{"judge": "openai/gpt-5"}`, in place of `llms`.
             max_concurrency: requests in flight per model that are never passed; 256 if not given.
-            max_cost: US dollars at which the run stops, what earlier calls of `generate` cost included.
-            max_requests: requests at which it stops, those that fail and are sent again included.
-            max_tokens: tokens at which it stops, of requests and answers together. The run stops before one of the
-                three is passed, and goes on when it is called with a higher one; see `rowsmith.engine.budget`.
+            max_cost: US dollars that all calls of `generate` may cost together; see `rowsmith.engine.budget`.
+            max_requests: requests that they may send, those that fail and are sent again included.
+            max_tokens: tokens that they may take, of requests and answers. The run stops before one of the three is
+                passed, and goes on when it is called with a higher one.
             batch: ask through the services' batch endpoints: about half the price, within hours instead of seconds.
-            no_wait: with `batch`, return as soon as the next batches are handed in; `report.ended` is then `waiting`,
-                and the same call goes on when they have ended.
+            no_wait: with `batch`, return once the next batches are handed in (`report.ended` is then `waiting`).
             fresh: delete what the output file has, and start anew.
             options: the rest of how the run is carried out.
             listeners: called with every event of the run.
@@ -131,8 +127,7 @@ class GeneratedDataset(Readable, Generic[C]):
             **role_llms: models of single roles by the kind's own names, such as `judge_llm`.
 
         Raises:
-            ConfigError: something is wrong with the models, or `max_cost` is given and a price is not known, before
-                anything is paid for.
+            ConfigError: the models are wrong, or `max_cost` is given and a price is not known; nothing is paid for.
             RunError: the output cannot be used.
             ProviderError: one that would befall every call, such as a wrong key. What was made is kept.
             KeyboardInterrupt: Ctrl-C. What was in flight was waited for, and what was made is kept.

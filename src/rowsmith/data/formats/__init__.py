@@ -173,14 +173,21 @@ def takes_seed(*takers: Callable[..., Any] | None) -> bool:
 
 
 def _options(taker: Callable[..., Any]) -> dict[str, Any]:
-    """Keyword-only argument → its type."""
+    """Keyword-only argument → its type; those of a `TypedDict` that is unpacked too."""
     parameters = inspect.signature(taker).parameters.values()
     annotated: Any = vars(taker).get("__init__") if isinstance(taker, type) else taker
     try:
         hints = typing.get_type_hints(annotated)
     except (NameError, TypeError):  # annotations that mean something to type checkers alone
         hints = {}
-    return {one.name: hints.get(one.name, Any) for one in parameters if one.kind is one.KEYWORD_ONLY}
+    found: dict[str, Any] = {}
+    for one in parameters:
+        hint = hints.get(one.name, Any)
+        if one.kind is one.KEYWORD_ONLY:
+            found[one.name] = hint
+        elif one.kind is one.VAR_KEYWORD and typing.get_origin(hint) is typing.Unpack:
+            found |= typing.get_type_hints(*typing.get_args(hint))
+    return found
 
 
 def _as_type(value: Any, kind: Any) -> Any:
