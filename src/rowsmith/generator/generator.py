@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from rowsmith.data.dataset import Dataset
 from rowsmith.engine.estimate import Estimate
 from rowsmith.engine.events import Event, Listener
+from rowsmith.engine.following import following
 from rowsmith.engine.models import Models
 from rowsmith.engine.options import Options
 from rowsmith.engine.report import Report
@@ -147,9 +147,7 @@ class DataSetGenerator(Adjustable):
         """
         return run_sync(lambda: self.create_data_async(num_steps, batch_size, *args, **how))
 
-    async def create_data_events(
-        self, *args: Any, listeners: Sequence[Listener] = (), **how: Any
-    ) -> AsyncIterator[Event]:
+    def create_data_events(self, *args: Any, listeners: Sequence[Listener] = (), **how: Any) -> AsyncIterator[Event]:
         """Make a dataset, and tell what happens as it does; it is `dataset` in the end.
 
         Leaving the loop early stops the run in good order.
@@ -162,18 +160,7 @@ class DataSetGenerator(Adjustable):
         Raises:
             ConfigError, ModelError, ValidationError, DataSetGeneratorError: as there.
         """
-        told: asyncio.Queue[Event | None] = asyncio.Queue()
-        everybody = [*listeners, told.put_nowait]
-        work = asyncio.create_task(self.create_data_async(*args, listeners=everybody, **how))
-        work.add_done_callback(lambda _: told.put_nowait(None))
-        try:
-            while (event := await told.get()) is not None:
-                yield event
-            await work
-        finally:
-            if not work.done():
-                work.cancel()
-                await asyncio.wait({work})
+        return following(lambda tell: self.create_data_async(*args, listeners=[*listeners, tell], **how))
 
     async def create_batch_async(
         self,

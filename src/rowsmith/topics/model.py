@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import shutil
 import tempfile
 import weakref
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from rowsmith.engine.following import following
 from rowsmith.engine.ledger import RunPaths
 from rowsmith.engine.options import Options
 from rowsmith.engine.report import Report
@@ -203,7 +203,7 @@ class TopicModel(TopicCollection):
         await self._carry_out(listeners, options, how, again=True)
         return self
 
-    async def build_events(
+    def build_events(
         self, *, options: Options | None = None, remaining: bool = False, **how: Any
     ) -> AsyncGenerator[TopicEvent, None]:
         """Build, and tell what happens as it does; leaving the loop early stops the build in good order.
@@ -216,22 +216,15 @@ class TopicModel(TopicCollection):
         Raises:
             ConfigError, RunError, ProviderError: as `build`.
         """
-        told: asyncio.Queue[TopicEvent | None] = asyncio.Queue()
 
-        def tell(event: Any) -> None:
-            if isinstance(event, TopicEvent):
-                told.put_nowait(event)
+        def building(told: Callable[[TopicEvent], None]) -> Coroutine[Any, Any, None]:
+            def tell(event: Any) -> None:
+                if isinstance(event, TopicEvent):
+                    told(event)
 
-        work = asyncio.create_task(self._carry_out([tell], options, how, again=remaining))
-        work.add_done_callback(lambda _: told.put_nowait(None))
-        try:
-            while (event := await told.get()) is not None:
-                yield event
-            await work
-        finally:
-            if not work.done():
-                work.cancel()
-                await asyncio.wait({work})
+            return self._carry_out([tell], options, how, again=remaining)
+
+        return following(building)
 
     async def _carry_out(
         self, listeners: Sequence[TopicListener], options: Options | None, how: Mapping[str, Any], *, again: bool
