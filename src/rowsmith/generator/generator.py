@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +147,9 @@ class DataSetGenerator(Adjustable):
         """
         return run_sync(lambda: self.create_data_async(num_steps, batch_size, *args, **how))
 
-    def create_data_events(self, *args: Any, listeners: Sequence[Listener] = (), **how: Any) -> AsyncIterator[Event]:
+    def create_data_events(
+        self, *args: Any, listeners: Sequence[Listener] = (), **how: Any
+    ) -> AsyncGenerator[Event, None]:
         """Make a dataset, and tell what happens as it does; it is `dataset` in the end.
 
         Leaving the loop early stops the run in good order.
