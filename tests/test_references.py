@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+
+import pytest
 
 from rowsmith.references import load, source_of
 
 
-def test_an_edit_within_one_second_that_keeps_the_length_is_seen(tmp_path: Path) -> None:
+def test_an_edit_within_one_second_that_keeps_the_length_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Python tells a stale `.pyc` by the whole seconds of a file's time and by its length; here both stay."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     path = tmp_path / "shifting.py"
 
     def written(step: int) -> int:

@@ -102,7 +102,7 @@ def test_a_function_in_a_file_is_a_format(cli: Cli) -> None:
         (["-f", "csv", "--where", "lable=a"], "no row has a field 'lable'. Did you mean 'label'?"),
         (["-f", "csv", "-o", "nowhere/out.csv"], "there is no folder"),
         (["-f", "csv", "-o", "out.txt"], "csv is stored in files that end in .csv"),
-        (["-f", "shapes.py:mine"], "there is no file shapes.py"),
+        (["-f", "shapes.py:mine"], "there is no file 'shapes.py'"),
         ([], "rows.jsonl is jsonl already: say where to write it, with --output"),
     ],
 )

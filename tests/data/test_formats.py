@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -327,6 +329,30 @@ def test_a_function_is_a_format(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"has no 'twic'\. Did you mean 'twice'"):
         Dataset([CLASSIFIED]).export(tmp_path / "c.jsonl", spec[:-1])
     assert not (tmp_path / "c.jsonl").exists()
+
+
+def test_an_edit_of_a_format_within_one_second_that_keeps_the_length_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python tells a stale `.pyc` by the whole seconds of a file's time and by its length; here both stay."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    path = tmp_path / "shapes.py"
+
+    def written(step: int) -> str:
+        path.write_text(f"def numbered(row):\n    return {{'n': {step}}}\n")
+        os.utime(path, ns=(10**18, 10**18 + step))
+        Dataset([CLASSIFIED]).export(tmp_path / "out.jsonl", f"{path}:numbered", force=True)
+        return (tmp_path / "out.jsonl").read_text()
+
+    assert [written(step) for step in (1, 2, 3)] == ['{"n":1}\n', '{"n":2}\n', '{"n":3}\n']
+
+
+def test_what_is_wrong_with_a_file_of_formats_is_said(tmp_path: Path) -> None:
+    (tmp_path / "shapes.py").write_text("import nowhere_at_all\n")
+    with pytest.raises(ConfigError, match=r"there is no file '.*shape\.py'\. Did you mean '.*shapes\.py'\?"):
+        formats.resolve(f"{tmp_path / 'shape.py'}:mine")
+    with pytest.raises(ConfigError, match=r"shapes\.py cannot be run: ModuleNotFoundError: .*'nowhere_at_all'"):
+        formats.resolve(f"{tmp_path / 'shapes.py'}:mine")
 
 
 def test_an_error_of_the_users_own_function_is_its_own(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from rowsmith.generator.call_schema import CallSchema, allows_null, embedded, without_added_nulls
+from rowsmith.generator.tool_calling.call_schema import CallSchema, allows_null, embedded, without_added_nulls
 from rowsmith.tools.tool import Tool
 
 TEXT = {"type": "string"}

@@ -351,7 +351,10 @@ def test_the_rows_are_paths_in_order_with_their_origin(tmp_path: Path) -> None:
         ({"topic_prompt": "x", "degree": 0}, "degree"),
         ({"topic_prompt": "x", "depht": 2}, "Did you mean 'depth'"),
         ({"topic_prompt": "x", "model_name": "a/b", "llm": "c/d"}, "named twice"),
-        ({"topic_prompt": "x", "model_name": "openai/gpt-4", "temperature": 3}, "between 0 and 2"),
+        ({"topic_prompt": "x", "provider": "openai", "llm": "c/d"}, "named twice, by provider='openai' and llm='c/d'"),
+        ({"topic_prompt": "x", "provider": "openai", "model_name": {"model": "x"}}, "provider goes with"),
+        ({"topic_prompt": "x", "model_name": "openai/gpt-4", "temperature": 3}, "between 0 and 2, got 3"),
+        ({"topic_prompt": "x", "llm": {"model": "openai/gpt-4"}, "temperature": 1}, "temperature=1 goes with the name"),
         ({"topic_prompt": "x", "model_name": "opnai/gpt-4"}, "Did you mean 'openai'"),
     ],
 )

@@ -80,7 +80,9 @@ def _see_through(job: Job, begin: Begin, how: How, *, quiet: bool) -> tuple[Repo
     tally = Tally()
     try:
         with shown(tally, quiet=quiet):
-            stopped_by = asyncio.run(_supervised(job, tally, begin, how))
+            stopped_by = asyncio.run(
+                supervised(begin(job.llms or None, **{**how, "listeners": [tally, *traces(job)]}), tally)
+            )
     except RowsmithError as error:
         if (report := _report(tally, job)) is not None:
             _conclude(report, job, quiet=quiet)
@@ -99,9 +101,9 @@ def _report(tally: Tally, job: Job) -> Report | None:
     return None if tally.report is None else job.dataset.report or tally.report
 
 
-async def _supervised(job: Job, tally: Tally, begin: Begin, how: How) -> int:
-    """Run to the end, or to an orderly stop after a signal: the signal's number, or 0."""
-    work = asyncio.create_task(begin(job.llms or None, **{**how, "listeners": [tally, *traces(job)]}))
+async def supervised(begun: Coroutine[Any, Any, object], tally: Tally) -> int:
+    """Work to the end, or to an orderly stop after a signal: the signal's number, or 0."""
+    work = asyncio.create_task(begun)
     stopper = Stopper(work, tally)
     listen(stopper)
     try:

@@ -61,29 +61,22 @@ def check(
 
     from rowsmith.cli.estimate import lines as estimated
     from rowsmith.cli.guard import COMPLETE, FAILED
-    from rowsmith.cli.models import no_model_named
+    from rowsmith.cli.job import described
     from rowsmith.cli.summary import near
     from rowsmith.cli.terminal import show
-    from rowsmith.datasets.loading import Overrides, load_job
 
-    job = load_job(
+    job = described(
         file,
-        Overrides(
-            settings=settings or (),
-            llms=llm or (),
-            output=output,
-            how={
-                "spread": spread,
-                "max_concurrency": max_concurrency,
-                "max_cost": max_cost,
-                "max_requests": max_requests,
-                "max_tokens": max_tokens,
-                "batch": batch,
-            },
-        ),
+        llm,
+        output,
+        settings,
+        spread=spread,
+        max_concurrency=max_concurrency,
+        max_cost=max_cost,
+        max_requests=max_requests,
+        max_tokens=max_tokens,
+        batch=batch,
     )
-    if not job.names_models:
-        raise no_model_named(str(file))
     how: How = {**job.how, "fresh": fresh}
     found = job.dataset.validate(job.llms or None, calls=not no_calls, **how)
     for line in lines(found):

@@ -46,22 +46,11 @@ def estimate(
     del debug  # read by `guarded`
     set_up_log(log_level, log_file)
 
-    from rowsmith.cli.models import no_model_named
+    from rowsmith.cli.job import described
     from rowsmith.cli.summary import near
     from rowsmith.cli.terminal import say, show
-    from rowsmith.datasets.loading import Overrides, load_job
 
-    job = load_job(
-        file,
-        Overrides(
-            settings=settings or (),
-            llms=llm or (),
-            output=output,
-            how={"spread": spread, "max_concurrency": max_concurrency},
-        ),
-    )
-    if not job.names_models:
-        raise no_model_named(str(file))
+    job = described(file, llm, output, settings, spread=spread, max_concurrency=max_concurrency)
     found = job.dataset.estimate(job.llms or None, sample, **job.how)
     for line in lines(found, near(job.dataset.config.output_file)):
         show(line)

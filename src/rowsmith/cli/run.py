@@ -52,27 +52,19 @@ def run(
     set_up_log(log_level, log_file)
 
     from rowsmith.cli.carry_out import carry_out
-    from rowsmith.datasets.loading import Overrides, load_job
+    from rowsmith.cli.job import described
 
-    job = load_job(
+    job = described(
         file,
-        Overrides(
-            settings=settings or (),
-            llms=llm or (),
-            output=output,
-            trace=trace,
-            how={
-                "spread": spread,
-                "max_concurrency": max_concurrency,
-                "max_cost": max_cost,
-                "max_requests": max_requests,
-                "max_tokens": max_tokens,
-                "batch": batch,
-            },
-        ),
+        llm,
+        output,
+        settings,
+        trace=trace,
+        spread=spread,
+        max_concurrency=max_concurrency,
+        max_cost=max_cost,
+        max_requests=max_requests,
+        max_tokens=max_tokens,
+        batch=batch,
     )
-    if not job.names_models:
-        from rowsmith.cli.models import no_model_named
-
-        raise no_model_named(str(file))
     return carry_out(job, fresh=fresh, no_wait=no_wait, quiet=quiet)

@@ -58,27 +58,20 @@ def sample(
     del debug  # read by `guarded`
     set_up_log(log_level, log_file)
 
-    from rowsmith.cli.models import no_model_named
-    from rowsmith.datasets.loading import Overrides, load_job
+    from rowsmith.cli.job import described
 
-    job = load_job(
+    job = described(
         file,
-        Overrides(
-            settings=settings or (),
-            llms=llm or (),
-            output=output,
-            how={
-                "spread": spread,
-                "fresh": fresh,
-                "max_concurrency": max_concurrency,
-                "max_cost": max_cost,
-                "max_requests": max_requests,
-                "max_tokens": max_tokens,
-            },
-        ),
+        llm,
+        output,
+        settings,
+        spread=spread,
+        fresh=fresh,
+        max_concurrency=max_concurrency,
+        max_cost=max_cost,
+        max_requests=max_requests,
+        max_tokens=max_tokens,
     )
-    if not job.names_models:
-        raise no_model_named(str(file))
     found = job.dataset.generate_sample(job.llms or None, rows, **job.how)
     draw(found)
     _conclude(found, job)

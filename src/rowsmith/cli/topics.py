@@ -212,7 +212,7 @@ def _carry_out(
     import asyncio
     import sys
 
-    from rowsmith.cli.carry_out import Stopper, listen
+    from rowsmith.cli.carry_out import supervised
     from rowsmith.cli.progress import shown
     from rowsmith.cli.summary import near, resume_command, summary
     from rowsmith.cli.tally import Tally
@@ -231,20 +231,9 @@ def _carry_out(
         if not isinstance(event, TopicEvent):
             tally(event)
 
-    async def supervised() -> int:
-        begin = model.build_remaining_async if remaining else model.build_async
-        work = asyncio.create_task(begin(listeners=[tell], fresh=fresh, source=source, **how))
-        stopper = Stopper(work, tally)
-        listen(stopper)
-        try:
-            await work
-        except asyncio.CancelledError:
-            if not stopper.signal:
-                raise
-        return stopper.signal
-
+    begin = model.build_remaining_async if remaining else model.build_async
     with shown(tally, quiet=quiet):
-        stopped_by = asyncio.run(supervised())
+        stopped_by = asyncio.run(supervised(begin(listeners=[tell], fresh=fresh, source=source, **how), tally))
     report = model.report
     if report is None:
         say("Stopped before the build began; no model was asked.")

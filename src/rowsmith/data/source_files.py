@@ -96,18 +96,7 @@ class Lines(Generic[T]):
         self._shape = shape
 
     def scan(self, problem: Problem) -> Iterator[tuple[int, T | None]]:
-        with Feed(self._file) as feed:
-            start = feed.offset
-            while raw := feed.raw():
-                try:
-                    item = self._shape.of(without_line_end(feed.text(raw)))
-                except SourceError as error:
-                    problem(error)
-                except WrongRow as wrong:
-                    problem(SourceError(f"Line {feed.line} of {self.name} {wrong}"))
-                else:
-                    yield start, item
-                start = feed.offset
+        return _by_lines(self._file, lambda feed, raw: self._shape.of(without_line_end(feed.text(raw))), problem)
 
     def read(self, position: int) -> T | None:
         try:
@@ -115,6 +104,30 @@ class Lines(Generic[T]):
                 return self._shape.of(without_line_end(next(feed, "")))
         except WrongRow:
             raise changed(self.name) from None
+
+
+def _by_lines(
+    file: TextFile, item: Callable[[Feed, bytes], T | None], problem: Problem
+) -> Iterator[tuple[int, T | None]]:
+    """Each line with the byte it begins at.
+
+    Args:
+        file: the file.
+        item: makes something of a line, as it was read.
+        problem: told of each line of which nothing can be made.
+    """
+    with Feed(file) as feed:
+        start = feed.offset
+        while raw := feed.raw():
+            try:
+                made = item(feed, raw)
+            except SourceError as error:
+                problem(error)
+            except WrongRow as wrong:
+                problem(SourceError(f"Line {feed.line} of {file.name} {wrong}"))
+            else:
+                yield start, made
+            start = feed.offset
 
 
 class WholeFile(Generic[T]):
@@ -166,18 +179,7 @@ class JSONLines(Generic[T]):
         self._bytes = file.encoding == "utf-8"
 
     def scan(self, problem: Problem) -> Iterator[tuple[int, T | None]]:
-        with Feed(self._file) as feed:
-            start = feed.offset
-            while raw := feed.raw():
-                try:
-                    item = self._item(feed, raw)
-                except SourceError as error:
-                    problem(error)
-                except WrongRow as wrong:
-                    problem(SourceError(f"Line {feed.line} of {self.name} {wrong}"))
-                else:
-                    yield start, item
-                start = feed.offset
+        return _by_lines(self._file, self._item, problem)
 
     def read(self, position: int) -> T | None:
         try:

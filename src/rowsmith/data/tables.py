@@ -7,7 +7,7 @@ is needed and found missing.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -61,17 +61,9 @@ class Parquet(Generic[T]):
         self._reading: tuple[int, int, Iterator[list[Any]]] | None = None
 
     def scan(self, problem: Problem) -> Iterator[tuple[int, T | None]]:
-        position = 0
-        for group in range(len(self._starts) - 1):
-            for rows in self._batches_of(group):
-                for row in rows:
-                    try:
-                        item = _made(self._shape, row)
-                    except WrongRow as wrong:
-                        problem(SourceError(f"Row {position} of {self.name} {wrong}"))
-                    else:
-                        yield position, item
-                    position += 1
+        groups = range(len(self._starts) - 1)
+        rows = (row for group in groups for batch in self._batches_of(group) for row in batch)
+        return _scanned(rows, self._shape, self.name, problem)
 
     def read(self, position: int) -> T | None:
         group = bisect_right(self._starts, position) - 1
@@ -145,19 +137,22 @@ class ArrowTable(Generic[T]):
         self._shape = shape
 
     def scan(self, problem: Problem) -> Iterator[tuple[int, T | None]]:
-        position = 0
-        for batch in self._table.to_batches(max_chunksize=BATCH):
-            for row in batch.to_pylist():
-                try:
-                    item = _made(self._shape, row)
-                except WrongRow as wrong:
-                    problem(SourceError(f"Row {position} of {self.name} {wrong}"))
-                else:
-                    yield position, item
-                position += 1
+        rows = (row for batch in self._table.to_batches(max_chunksize=BATCH) for row in batch.to_pylist())
+        return _scanned(rows, self._shape, self.name, problem)
 
     def read(self, position: int) -> T | None:
         return _made(self._shape, self._table.slice(position, 1).to_pylist()[0])
+
+
+def _scanned(rows: Iterable[Any], shape: Shape[T], name: str, problem: Problem) -> Iterator[tuple[int, T | None]]:
+    """Each row with its number."""
+    for position, row in enumerate(rows):
+        try:
+            item = _made(shape, row)
+        except WrongRow as wrong:
+            problem(SourceError(f"Row {position} of {name} {wrong}"))
+        else:
+            yield position, item
 
 
 def rows_in_memory(origin: Any, shape: Shape[T]) -> Rows[T]:

@@ -106,24 +106,20 @@ class GeneratedDataset(Readable, Generic[C]):
         source: Mapping[str, Any] | None = None,
         **role_llms: Unpack[RoleLlms],
     ) -> Self:
-        """Make the rows, or go on with what an earlier call began; returns the dataset itself.
-
-        Works inside a running event loop too (a notebook): the work is then done in a thread with a loop of its own.
+        """Make the rows, or go on with what an earlier call began; in a notebook's event loop too. Returns the dataset.
 
         Args:
             llms: one model or several: `provider/model`, a provider, a mapping of `model` and arguments, a `Fallback`
                 or a `Spread`. It may be left out where every role has a model of its own.
-            spread: deal the prompts out among the models, evenly or by weights such as `[3, 1]`: the same as
-                `llms=Spread(llms, weights)`. Otherwise every prompt goes to every model.
+            spread: deal the prompts out among the models, evenly or by weights (`[3, 1]`); else each goes to all.
             roles: models of single roles, such as `{"judge": "openai/gpt-5"}`, in place of `llms`.
             max_concurrency: requests in flight per model that are never passed; 256 if not given.
-            max_cost: US dollars at which the run stops, what earlier calls of `generate` cost included.
-            max_requests: requests at which it stops, those that fail and are sent again included.
-            max_tokens: tokens at which it stops, of requests and answers together. The run stops before one of the
-                three is passed, and goes on when it is called with a higher one; see `rowsmith.engine.budget`.
+            max_cost: US dollars that all calls of `generate` may cost together; see `rowsmith.engine.budget`.
+            max_requests: requests that they may send, those that fail and are sent again included.
+            max_tokens: tokens that they may take, of requests and answers. The run stops before one of the three is
+                passed, and goes on when it is called with a higher one.
             batch: ask through the services' batch endpoints: about half the price, within hours instead of seconds.
-            no_wait: with `batch`, return as soon as the next batches are handed in; `report.ended` is then `waiting`,
-                and the same call goes on when they have ended.
+            no_wait: with `batch`, return once the next batches are handed in (`report.ended` is then `waiting`).
             fresh: delete what the output file has, and start anew.
             options: the rest of how the run is carried out.
             listeners: called with every event of the run.
@@ -131,8 +127,7 @@ class GeneratedDataset(Readable, Generic[C]):
             **role_llms: models of single roles by the kind's own names, such as `judge_llm`.
 
         Raises:
-            ConfigError: something is wrong with the models, or `max_cost` is given and a price is not known, before
-                anything is paid for.
+            ConfigError: the models are wrong, or `max_cost` is given and a price is not known; nothing is paid for.
             RunError: the output cannot be used.
             ProviderError: one that would befall every call, such as a wrong key. What was made is kept.
             KeyboardInterrupt: Ctrl-C. What was in flight was waited for, and what was made is kept.
@@ -333,7 +328,8 @@ class GeneratedDataset(Readable, Generic[C]):
         return roles_of(type(self).recipe, roles, arguments, known)
 
     def _options(self, options: Options | None, named: Mapping[str, Any]) -> Options:
-        return options_of(options, named)
+        """How a run is carried out. Of what is given by name, the options win over the same in `options`."""
+        return (options or Options()).with_named({name: named[name] for name in named.keys() & _SETTINGS})
 
     async def _first_findings(self, *, calls: bool) -> Iterable[Finding]:
         """What there is to be found by asking others than models for what the prompts are made of.
@@ -362,18 +358,6 @@ class GeneratedDataset(Readable, Generic[C]):
             sample=recipe.sample,
             seed=recipe.seed,
         )
-
-
-def options_of(options: Options | None, named: Mapping[str, Any]) -> Options:
-    """How a run is carried out. What is given by name wins over the same in `options`; None and False give nothing.
-
-    Raises:
-        ConfigError: a value is out of its range.
-    """
-    given = {
-        name: value for name, value in named.items() if name in _SETTINGS and value is not None and value is not False
-    }
-    return (options or Options()).but(**given)
 
 
 def without_fresh(how: How) -> How:

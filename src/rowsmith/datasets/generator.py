@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self, Unpack
 
-from rowsmith.datasets.base import GeneratedDataset, How, options_of, without_fresh
+from rowsmith.datasets.base import GeneratedDataset, How, without_fresh
 from rowsmith.datasets.naming import Llm, Llms, listed
 from rowsmith.datasets.yaml_paths import from_anywhere
 from rowsmith.engine.checkup import Finding, Verdict, check_output
@@ -22,9 +22,9 @@ from rowsmith.engine.wording import count
 from rowsmith.errors import ConfigChangedError, ConfigError, RowsmithError, RunError
 from rowsmith.generator.checks import must_not_be_batched, settings_issues
 from rowsmith.generator.dataset_recipe import TOPICS, GeneratorDatasetConfig, GeneratorRecipe
-from rowsmith.generator.models import with_settings
-from rowsmith.generator.tool_use import roles_of
+from rowsmith.generator.tool_calling.tools import roles_of
 from rowsmith.generator.topics_block import TopicsBlock
+from rowsmith.llm.naming import with_settings
 from rowsmith.llm.sharing import first
 from rowsmith.topics.config import planned_topics
 from rowsmith.topics.events import TopicEvent
@@ -212,7 +212,7 @@ class GeneratorDataset(GeneratedDataset[GeneratorDatasetConfig]):
             given["max_concurrency"] = settings.max_concurrency
         if own.model_fields_set & {"retry", "max_retries", "optimize_for"}:
             given["policy"] = self._recipe.policy
-        found = options_of(made.but(**given), named)
+        found = super()._options(made.but(**given), named)
         must_not_be_batched(settings, found)
         return found
 

@@ -145,22 +145,16 @@ class EmbeddingSieve(Sieve):
         *,
         followed: bool = True,
     ) -> None:
-        super().__init__(cell, (), text_fields, None, emit, followed=followed)
-        self._before = gates
-        self._after = [gate for gate in gates if isinstance(gate, NearGate)]
-        self._owners = claims
+        super().__init__(cell, gates, text_fields, claims, emit, followed=followed)
+        self._near = [gate for gate in gates if isinstance(gate, NearGate)]
         self._held: list[Held | Refused] = []
 
     def offer(self, row: Row, origin: dict[str, Any]) -> bool:
         """Let a row through the gates, and hold it; says whether it is held."""
-        for gate in self._before:
-            verdict = gate.check(row, self._cell.values)
-            if isinstance(verdict, Rejection):
-                self.refuse(verdict.gate, verdict.reason, self._text(row), {**origin, "row": row})
-                return False
-            row = verdict
-        self._held.append(Held(row, origin))
-        return True
+        passed = self._passed(row, origin)
+        if passed is not None:
+            self._held.append(Held(passed, origin))
+        return passed is not None
 
     def refuse(self, gate: str, reason: str, text: str, origin: dict[str, Any], *, tell: bool = True) -> None:
         """As `Sieve.refuse`; after rows that are held, once they are settled."""
@@ -187,16 +181,16 @@ class EmbeddingSieve(Sieve):
                 continue
             refused = self._refused(one.row, signatures[self._embedded(one.row)])
             if refused is None:
-                super().offer(one.row, one.origin)
+                self._take(one.row)
             else:
-                super().refuse(refused.gate, refused.reason, self._text(one.row), {**one.origin, "row": one.row})
+                self._refuse_row(one.row, refused, one.origin)
 
     def _refused(self, row: Row, signature: Signature) -> Rejection | None:
-        for gate in self._after:
+        for gate in self._near:
             refused = gate.check_vector(row, signature)
             if refused is not None:
                 return refused
-        return None if self._owners is None else self._owners.claim(self._holding, row, self._text_fields, signature)
+        return None if self._claims is None else self._claims.claim(self._holding, row, self._text_fields, signature)
 
     def _embedded(self, row: Row) -> str:
         """What is embedded of a row: the texts by which it is compared, as they are."""

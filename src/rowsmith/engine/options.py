@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -59,3 +60,14 @@ class Options:
     def but(self, **settings: Any) -> Self:
         """These options with some changed."""
         return replace(self, **settings)
+
+    def with_named(self, given: Mapping[str, Any]) -> Self:
+        """These options with what a caller gave by name: that wins, but None and False give nothing.
+
+        Args:
+            given: options by name; every name is an attribute's.
+
+        Raises:
+            ConfigError: a value is out of its range.
+        """
+        return self.but(**{name: value for name, value in given.items() if value is not None and value is not False})

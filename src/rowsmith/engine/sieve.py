@@ -62,23 +62,33 @@ class Sieve:
 
     def offer(self, row: Row, origin: dict[str, Any]) -> bool:
         """Let a row through the gates; says whether it was accepted."""
+        passed = self._passed(row, origin)
+        if passed is None:
+            return False
+        if self._claims is not None:
+            refused = self._claims.claim(self._holding, passed, self._text_fields)
+            if refused is not None:
+                self._refuse_row(passed, refused, origin)
+                return False
+        self._take(passed)
+        return True
+
+    def _passed(self, row: Row, origin: dict[str, Any]) -> Row | None:
+        """The row as the gates leave it; None if one of them refuses it, which is then set down."""
         for gate in self._gates:
             verdict = gate.check(row, self._cell.values)
             if isinstance(verdict, Rejection):
-                self.refuse(verdict.gate, verdict.reason, self._text(row), {**origin, "row": row})
-                return False
+                self._refuse_row(row, verdict, origin)
+                return None
             row = verdict
-        if self._claims is not None:
-            refused = self._claims.claim(self._holding, row, self._text_fields)
-            if refused is not None:
-                self.refuse(refused.gate, refused.reason, self._text(row), {**origin, "row": row})
-                return False
+        return row
+
+    def _take(self, row: Row) -> None:
         # A copy: what orjson returns may take kilobytes more than what is in it, and a line waits for its commit.
         self.lines.append(orjson.dumps(row) + b"\n")
         self.texts.append(self._text(row))
         if self._followed:
             self._emit(RowAccepted(self._cell, row))
-        return True
 
     def refuse(self, gate: str, reason: str, text: str, origin: dict[str, Any], *, tell: bool = True) -> None:
         """Set down that something was refused.
@@ -97,6 +107,9 @@ class Sieve:
         record = {"gate": gate, "reason": reason, "cell": self._cell.name, **origin}
         self.rejected.append(orjson.dumps(record, str) + b"\n")
         self._emit(RowRejected(self._cell, gate, reason))
+
+    def _refuse_row(self, row: Row, refused: Rejection, origin: dict[str, Any]) -> None:
+        self.refuse(refused.gate, refused.reason, self._text(row), {**origin, "row": row})
 
     def _text(self, row: Row) -> str:
         return str(row[self._text_fields[0]])

@@ -16,11 +16,11 @@ from rowsmith.generator.config import (
 )
 from rowsmith.generator.kind import Kind
 from rowsmith.generator.kinds import kind_of
-from rowsmith.generator.models import spec_of
 from rowsmith.generator.presets import Preset, for_reliability, for_throughput
 from rowsmith.generator.recipe import ContentFilter, Wording
 from rowsmith.generator.retries import ChosenRetries, chosen
-from rowsmith.generator.tool_use import toolbox_of
+from rowsmith.generator.tool_calling.tools import toolbox_of
+from rowsmith.llm.naming import named
 from rowsmith.llm.registry import check_name
 from rowsmith.prompts.template import Template
 
@@ -43,7 +43,7 @@ class Adjustable:
             if name not in known:
                 raise ConfigError(f"DataSetGenerator has no argument {name!r}. {did_you_mean(name, known)}")
         self.config = GeneratorConfig(instructions=instructions, **settings)
-        self._spec = spec_of(**model)
+        self._spec = named(**model)
         check_name(self._spec)
         self._toolbox = toolbox_of(self.config)
         self._kind = kind_of(self.config, self._toolbox)

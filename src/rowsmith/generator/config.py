@@ -10,6 +10,8 @@ from pydantic import Field, SkipValidation, WithJsonSchema, field_validator, mod
 
 from rowsmith.config import Config
 from rowsmith.errors import ConfigError, did_you_mean
+from rowsmith.llm.naming import model_of
+from rowsmith.llm.sharing import Choice, Spec
 from rowsmith.prompts.check import check
 from rowsmith.prompts.template import NAME, Template
 from rowsmith.quality.config import GatesConfig
@@ -172,6 +174,14 @@ class GeneratorConfig(Config):
             more = "; of simulated ones, tool_failure_rate says how many are to fail" if "errors" in others[0] else ""
             raise ConfigError(f"{others[0]} is for executed calls, and tool_results is 'simulated'{more}")
         return self
+
+    def model(self, spec: Spec | None) -> Choice:
+        """A model with this temperature and timeout, as `rowsmith.llm.naming.model_of` gives them.
+
+        Raises:
+            ConfigError: no model was named, there is none such, or a setting is out of its range.
+        """
+        return model_of(spec, temperature=self.temperature, timeout=self.request_timeout)
 
     @property
     def least_tool_steps(self) -> int:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rowsmith.data.dataset import Dataset
 from rowsmith.engine.estimate import Estimate
 from rowsmith.engine.events import Event, Listener
+from rowsmith.engine.following import following
 from rowsmith.engine.models import Models
 from rowsmith.engine.options import Options
 from rowsmith.engine.report import Report
@@ -21,7 +21,6 @@ from rowsmith.generator.adjusting import Adjustable
 from rowsmith.generator.checks import budget_issues, model_issues, must_be_count, must_not_be_batched, settings_issues
 from rowsmith.generator.kind import Kind
 from rowsmith.generator.making import Earlier, Making
-from rowsmith.generator.models import choice_of, spec_of
 from rowsmith.generator.monitor import GenerationStats, Monitor
 from rowsmith.generator.recipe import Generated
 from rowsmith.generator.schedule import (
@@ -33,7 +32,7 @@ from rowsmith.generator.schedule import (
     portioned,
     topics_in,
 )
-from rowsmith.generator.tool_use import roles_of
+from rowsmith.generator.tool_calling.tools import roles_of
 from rowsmith.llm.sharing import Spec
 
 
@@ -148,9 +147,9 @@ class DataSetGenerator(Adjustable):
         """
         return run_sync(lambda: self.create_data_async(num_steps, batch_size, *args, **how))
 
-    async def create_data_events(
+    def create_data_events(
         self, *args: Any, listeners: Sequence[Listener] = (), **how: Any
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Make a dataset, and tell what happens as it does; it is `dataset` in the end.
 
         Leaving the loop early stops the run in good order.
@@ -163,18 +162,7 @@ class DataSetGenerator(Adjustable):
         Raises:
             ConfigError, ModelError, ValidationError, DataSetGeneratorError: as there.
         """
-        told: asyncio.Queue[Event | None] = asyncio.Queue()
-        everybody = [*listeners, told.put_nowait]
-        work = asyncio.create_task(self.create_data_async(*args, listeners=everybody, **how))
-        work.add_done_callback(lambda _: told.put_nowait(None))
-        try:
-            while (event := await told.get()) is not None:
-                yield event
-            await work
-        finally:
-            if not work.done():
-                work.cancel()
-                await asyncio.wait({work})
+        return following(lambda tell: self.create_data_async(*args, listeners=[*listeners, tell], **how))
 
     async def create_batch_async(
         self,
@@ -274,11 +262,11 @@ class DataSetGenerator(Adjustable):
             config = (
                 self.config.model_copy(update={"temperature": None, "request_timeout": None}) if issues else self.config
             )
-            choice = choice_of(self._spec if model_name is None else spec_of(model_name, None, None), config)
+            choice = config.model(self._spec if model_name is None else model_name)
             options = self._options(None)
             issues += await model_issues(choice, options, size, calls=calls)
             if config.tool_model is not None:
-                simulator = choice_of(spec_of(config.tool_model, None, None), config)
+                simulator = config.model(config.tool_model)
                 found = await model_issues(simulator, options, 1, calls=calls)
                 issues += [issue for issue in found if issue not in issues]
             unknown = self._waits and not calls
@@ -327,7 +315,7 @@ class DataSetGenerator(Adjustable):
         return Generated(self.config, kind, wording, portions, batch_size, texts)
 
     def _models(self, model_name: Spec | None) -> Models:
-        choice = choice_of(self._spec if model_name is None else spec_of(model_name, None, None), self.config)
+        choice = self.config.model(self._spec if model_name is None else model_name)
         return Models([choice], roles_of(self.config, self._toolbox))
 
     def _options(self, options: Options | None) -> Options:

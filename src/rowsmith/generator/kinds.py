@@ -21,7 +21,7 @@ from rowsmith.errors import ConfigError
 from rowsmith.generator.arithmetic import false_equation, number_in
 from rowsmith.generator.config import GeneratorConfig
 from rowsmith.generator.kind import PLACE, Kind, turn
-from rowsmith.generator.tool_calling import ToolCalling
+from rowsmith.generator.tool_calling.kind import ToolCalling
 from rowsmith.quality.gates import Rejection, Row
 from rowsmith.recipes.outputs import RowFacts, in_words, output_model, sources_of
 from rowsmith.tools.toolbox import Toolbox

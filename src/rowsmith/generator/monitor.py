@@ -23,7 +23,7 @@ from rowsmith.engine.events import (
 )
 from rowsmith.engine.wording import count, duration, money, rate
 from rowsmith.generator.retries import ANSWERS, CATEGORIES
-from rowsmith.generator.tool_calling import EXECUTOR, TOOL_ERROR
+from rowsmith.generator.tool_calling.kind import EXECUTOR, TOOL_ERROR
 from rowsmith.tools.result import ToolResult
 
 _KEPT = 10_000

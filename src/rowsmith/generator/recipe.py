@@ -18,7 +18,7 @@ from rowsmith.generator.config import CONTEXT, DEFAULT_TEMPLATE, EXAMPLES, TOPIC
 from rowsmith.generator.kind import PLACE, Asking, Kind, Made
 from rowsmith.generator.kinds import Structured, messages_of
 from rowsmith.generator.schedule import Portion, Portions, Slot
-from rowsmith.generator.tool_calling import EXECUTOR, SIMULATOR
+from rowsmith.generator.tool_calling.kind import EXECUTOR, SIMULATOR
 from rowsmith.llm.filler.text import EACH
 from rowsmith.llm.provider import Provider
 from rowsmith.llm.structured.output import ListOutput

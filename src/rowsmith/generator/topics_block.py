@@ -10,12 +10,12 @@ from pydantic import Discriminator, Field, Tag, WithJsonSchema, model_validator
 
 from rowsmith.errors import ConfigError
 from rowsmith.generator.schedule import topics_in
+from rowsmith.llm.naming import named
 from rowsmith.llm.sharing import Choice, Spec
 from rowsmith.topics.collection import TopicCollection
 from rowsmith.topics.config import GraphConfig
 from rowsmith.topics.loading import KINDS, load_topics
 from rowsmith.topics.model import TopicModel
-from rowsmith.topics.naming import named
 from rowsmith.topics.readers import leaves_in
 from rowsmith.topics.topic import Topic
 
@@ -73,7 +73,7 @@ class TopicsBlock(GraphConfig):
         Raises:
             ConfigError: it names two.
         """
-        return named(self.model_name, self.provider, self.llm, None)
+        return named(self.provider, model_name=self.model_name, llm=self.llm)
 
     def model(self, llm: Choice, rows: str) -> TopicModel:
         """What is to be built.

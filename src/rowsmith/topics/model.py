@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import shutil
 import tempfile
 import weakref
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from rowsmith.engine.following import following
 from rowsmith.engine.ledger import RunPaths
 from rowsmith.engine.options import Options
 from rowsmith.engine.report import Report
 from rowsmith.engine.sync import run_sync
 from rowsmith.errors import ConfigError, did_you_mean
+from rowsmith.llm.naming import model_of, named, with_settings
 from rowsmith.llm.registry import check_name
-from rowsmith.llm.sharing import Choice, Spec, choose
+from rowsmith.llm.sharing import Choice, Spec
 from rowsmith.topics.build import Built, Failure, Past, TreeBuild
 from rowsmith.topics.collection import TopicCollection
 from rowsmith.topics.config import TopicsConfig, planned_topics
 from rowsmith.topics.events import BuildFinished, TopicEvent, TopicListener
 from rowsmith.topics.hierarchy import Hierarchy
-from rowsmith.topics.naming import named, options_of
 
 
 class TopicModel(TopicCollection):
@@ -81,7 +82,14 @@ class TopicModel(TopicCollection):
             **settings,
         )
         super().__init__()
-        model = named(model_name, provider, llm, temperature)
+        model = named(provider, model_name=model_name, llm=llm)
+        if model is not None and temperature is not None:
+            if not isinstance(model, str):
+                raise ConfigError(
+                    f"temperature={temperature!r} goes with the name of a model; of what is more than a name it is an "
+                    "argument, such as llm={'model': 'openai/gpt-5-mini', 'temperature': 0.7}"
+                )
+            model = with_settings(model, temperature=temperature)
         check_name(model)
         self._begin(config, model)
 
@@ -195,7 +203,7 @@ class TopicModel(TopicCollection):
         await self._carry_out(listeners, options, how, again=True)
         return self
 
-    async def build_events(
+    def build_events(
         self, *, options: Options | None = None, remaining: bool = False, **how: Any
     ) -> AsyncGenerator[TopicEvent, None]:
         """Build, and tell what happens as it does; leaving the loop early stops the build in good order.
@@ -208,22 +216,15 @@ class TopicModel(TopicCollection):
         Raises:
             ConfigError, RunError, ProviderError: as `build`.
         """
-        told: asyncio.Queue[TopicEvent | None] = asyncio.Queue()
 
-        def tell(event: Any) -> None:
-            if isinstance(event, TopicEvent):
-                told.put_nowait(event)
+        def building(told: Callable[[TopicEvent], None]) -> Coroutine[Any, Any, None]:
+            def tell(event: Any) -> None:
+                if isinstance(event, TopicEvent):
+                    told(event)
 
-        work = asyncio.create_task(self._carry_out([tell], options, how, again=remaining))
-        work.add_done_callback(lambda _: told.put_nowait(None))
-        try:
-            while (event := await told.get()) is not None:
-                yield event
-            await work
-        finally:
-            if not work.done():
-                work.cancel()
-                await asyncio.wait({work})
+            return self._carry_out([tell], options, how, again=remaining)
+
+        return following(building)
 
     async def _carry_out(
         self, listeners: Sequence[TopicListener], options: Options | None, how: Mapping[str, Any], *, again: bool
@@ -231,7 +232,7 @@ class TopicModel(TopicCollection):
         config = self.to_build
         listener = _all(listeners)
         source = how.get("source")
-        options = options_of(options, {name: value for name, value in how.items() if name != "source"})
+        options = _options(options, {name: value for name, value in how.items() if name != "source"})
         build = TreeBuild(config, self.llm, self._output(config), options, listener, source, again=again)
         try:
             await build.carry_out()
@@ -271,12 +272,7 @@ class TopicModel(TopicCollection):
         Raises:
             ConfigError: none was named, or there is none such.
         """
-        if self._llm is None:
-            raise ConfigError(
-                "no model was named: write model_name='openai/gpt-5-mini', another provider/model, or 'offline' for a "
-                "try without a model"
-            )
-        return choose(self._llm)
+        return model_of(self._llm)
 
     def _output(self, config: TopicsConfig) -> Path:
         if config.output_file is not None:
@@ -294,6 +290,14 @@ class TopicModel(TopicCollection):
     def __repr__(self) -> str:
         name = self._hierarchy.root.name if self._hierarchy.root else self.config.topic_prompt if self.config else ""
         return f"{type(self).__name__}({name!r}, {len(self._hierarchy)} topics)"
+
+
+def _options(options: Options | None, how: Mapping[str, Any]) -> Options:
+    known = {one.name for one in fields(Options)}
+    for name in how:
+        if name not in known:
+            raise ConfigError(f"build has no argument {name!r}. {did_you_mean(name, known)}")
+    return (options or Options()).with_named(how)
 
 
 def _all(listeners: Sequence[TopicListener]) -> TopicListener:

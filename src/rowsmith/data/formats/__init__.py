@@ -20,7 +20,6 @@ What is named there may also be a `Format`, which says besides how files of the 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +31,7 @@ from typing import Any, Protocol
 
 from rowsmith.data.lines import Row
 from rowsmith.errors import ConfigError, did_you_mean
+from rowsmith.references import load
 
 GROUP = "rowsmith.formats"
 
@@ -122,7 +122,7 @@ def resolve(spec: str | Format | Callable[..., Any]) -> Format:
         return Format(spec, name=getattr(spec, "__name__", type(spec).__name__))
     file, colon, name = spec.rpartition(":")
     if colon and file.endswith(".py"):
-        return _named(_from_file(Path(file), name), name)
+        return _named(load(spec), name)
     found = list(entry_points(group=GROUP, name=spec))
     if not found:
         raise ConfigError(f"there is no format {spec!r}. {did_you_mean(spec, available())}")
@@ -173,14 +173,21 @@ def takes_seed(*takers: Callable[..., Any] | None) -> bool:
 
 
 def _options(taker: Callable[..., Any]) -> dict[str, Any]:
-    """Keyword-only argument → its type."""
+    """Keyword-only argument → its type; those of a `TypedDict` that is unpacked too."""
     parameters = inspect.signature(taker).parameters.values()
     annotated: Any = vars(taker).get("__init__") if isinstance(taker, type) else taker
     try:
         hints = typing.get_type_hints(annotated)
     except (NameError, TypeError):  # annotations that mean something to type checkers alone
         hints = {}
-    return {one.name: hints.get(one.name, Any) for one in parameters if one.kind is one.KEYWORD_ONLY}
+    found: dict[str, Any] = {}
+    for one in parameters:
+        hint = hints.get(one.name, Any)
+        if one.kind is one.KEYWORD_ONLY:
+            found[one.name] = hint
+        elif one.kind is one.VAR_KEYWORD and typing.get_origin(hint) is typing.Unpack:
+            found |= typing.get_type_hints(*typing.get_args(hint))
+    return found
 
 
 def _as_type(value: Any, kind: Any) -> Any:
@@ -197,17 +204,3 @@ def _named(made: Any, name: str) -> Format:
     if not callable(made):
         raise ConfigError(f"the format {name!r} is no function and no Format but a {type(made).__name__}")
     return Format(made, name=name)
-
-
-def _from_file(path: Path, name: str) -> Any:
-    if not path.is_file():
-        raise ConfigError(f"there is no file {path} to take the format {name!r} from")
-    spec = importlib.util.spec_from_file_location(f"rowsmith_format_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"{path} cannot be loaded as Python")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, name):
-        functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise ConfigError(f"{path} has no {name!r}. {did_you_mean(name, functions)}")
-    return getattr(module, name)

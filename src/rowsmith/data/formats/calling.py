@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 from rowsmith.data.formats.conversation import (
     ROLES,
-    Answer,
+    ConversationOptions,
     Message,
     calls_tools,
     checked_messages,
@@ -30,16 +30,7 @@ class Calling(NamedTuple):
     tools: list[Row]
 
 
-def calling(
-    row: Row,
-    *,
-    system: str | None = None,
-    instruction: str | None = None,
-    context: bool = True,
-    answer: Answer = "full",
-    unanswerable: str | None = None,
-    seed: int = 0,
-) -> Calling:
+def calling(row: Row, **options: Unpack[ConversationOptions]) -> Calling:
     """A row as a conversation, which may call tools. The arguments are those of `conversation`.
 
     Raises:
@@ -47,16 +38,8 @@ def calling(
     """
     found, tools = row.get("messages"), tools_of(row)
     if tools or (isinstance(found, list) and any(map(calls_tools, found))):
-        return Calling(with_system(_checked(found), system), tools)
-    plain: list[Message] = conversation(
-        row,
-        system=system,
-        instruction=instruction,
-        context=context,
-        answer=answer,
-        unanswerable=unanswerable,
-        seed=seed,
-    )
+        return Calling(with_system(_checked(found), options.get("system")), tools)
+    plain: list[Message] = conversation(row, **options)
     return Calling([*plain], [])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 from rowsmith.data.choosing import spelled
 from rowsmith.data.formats.misfit import list_of, text_of
@@ -57,44 +57,42 @@ class Exchange:
         return [*self.before, asked, {"role": "assistant", "content": self.answer}]
 
 
-def conversation(
-    row: Row,
-    *,
-    system: str | None = None,
-    instruction: str | None = None,
-    context: bool = True,
-    answer: Answer = "full",
-    unanswerable: str | None = None,
-    seed: int = 0,
-) -> list[Message]:
-    """A row as a conversation that ends with an answer.
+class ConversationOptions(TypedDict, total=False):
+    """How a row becomes a conversation. The defaults are those of `exchange`.
 
-    Args:
-        row: of any kind that has an answer.
+    Attributes:
         system: a system message before it, instead of the row's own.
         instruction: what is asked of the text, for rows of `text` and `label`.
         context: False leaves out the context of a question.
         answer: what of a multiple choice is the answer: `full` is `B. Paris`, `letter` is `B`, `text` is `Paris`.
         unanswerable: the answer to questions that have none.
         seed: of the order of a multiple choice's options, which is drawn for each row by itself.
+    """
+
+    system: str | None
+    instruction: str | None
+    context: bool
+    answer: Answer
+    unanswerable: str | None
+    seed: int
+
+
+def conversation(row: Row, **options: Unpack[ConversationOptions]) -> list[Message]:
+    """A row as a conversation that ends with an answer.
+
+    Args:
+        row: of any kind that has an answer.
+        **options: how.
 
     Raises:
         ConfigError: the row has no answer.
     """
     if "messages" in row:
-        messages = with_system(_messages(row), system)
+        messages = with_system(_messages(row), options.get("system"))
         if all(message["role"] != "assistant" for message in messages):
             raise ConfigError("its 'messages' have no turn of the assistant")
         return messages
-    return exchange(
-        row,
-        system=system,
-        instruction=instruction,
-        context=context,
-        answer=answer,
-        unanswerable=unanswerable,
-        seed=seed,
-    ).messages
+    return exchange(row, **options).messages
 
 
 def exchange(
@@ -107,7 +105,10 @@ def exchange(
     unanswerable: str | None = None,
     seed: int = 0,
 ) -> Exchange:
-    """A row as what is asked and the answer; of a conversation it is the last. The arguments are `conversation`'s."""
+    """A row as what is asked and the answer; of a conversation it is the last.
+
+    The arguments are those of `ConversationOptions`.
+    """
     before: list[Message] = [] if system is None else [{"role": "system", "content": system}]
     match row:
         case {"messages": _}:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from rowsmith.errors import BadRequestError, ProviderError, ServiceError
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from rowsmith.llm.transport import Transport
 
 LIMITS = BatchLimits(requests=100_000, bytes=256_000_000)
-HALF = 0.5
 _LARGE_SECONDS = 600.0
 _PAGE = 100
 _SLACK = 2.0
@@ -46,20 +45,15 @@ class AnthropicBatches:
         timeout: seconds that a request about a batch may take; those that move many results may take longer.
     """
 
+    limits: ClassVar[BatchLimits] = LIMITS
+    """What Anthropic names."""
+    price_factor: ClassVar[float] = 0.5
+    """Half, for every model."""
+
     base: str
     headers: Mapping[str, str] = field(repr=False)
     caller: Caller
     timeout: float
-
-    @property
-    def limits(self) -> BatchLimits:
-        """What Anthropic names."""
-        return LIMITS
-
-    @property
-    def price_factor(self) -> float:
-        """Half, for every model."""
-        return HALF
 
     def item(self, id: str, body: bytes) -> bytes:  # noqa: A002  # as services call it
         """One of the requests that a batch is created with."""

@@ -10,7 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 import orjson
@@ -53,21 +53,14 @@ class GeminiBatches:
         resource: the model, such as `models/gemini-3.8-flash`.
     """
 
+    limits: ClassVar[BatchLimits] = _LIMITS
+    price_factor: ClassVar[float] = 0.5
+
     base: str
     resource: str
     _headers: dict[str, str] = field(repr=False)
     _timeout: float
     _caller: Caller
-
-    @property
-    def limits(self) -> BatchLimits:
-        """The most that one batch takes."""
-        return _LIMITS
-
-    @property
-    def price_factor(self) -> float:
-        """What an answer costs, as a part of its usual price."""
-        return 0.5
 
     def item(self, id: str, body: bytes) -> bytes:  # noqa: A002  # as services call it
         """One line of a batch's file.

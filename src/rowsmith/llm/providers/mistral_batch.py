@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -40,12 +40,10 @@ class MistralBatches(OpenAIBatches):
         model: the model of every request of a job.
     """
 
-    model: str
+    limits: ClassVar[BatchLimits] = LIMITS
+    """What Mistral names; of bytes, less."""
 
-    @property
-    def limits(self) -> BatchLimits:
-        """What Mistral names; of bytes, less."""
-        return LIMITS
+    model: str
 
     def item(self, id: str, body: bytes) -> bytes:  # noqa: A002  # as the service calls it
         """A line of the file."""

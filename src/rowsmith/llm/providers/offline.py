@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 
@@ -45,6 +45,13 @@ class OfflineProvider:
         ConfigError: another `model_id`, or a negative time.
     """
 
+    name: ClassVar[str] = "offline"
+    endpoint: ClassVar[str] = "offline"
+    rungs: ClassVar[tuple[Rung, ...]] = (Rung.SCHEMA,)
+    limits: ClassVar[KnownLimits] = KnownLimits()
+    token_prices: ClassVar[TokenPrices] = TokenPrices(0, 0)
+    """0: nothing is sent to anybody."""
+
     model_id: str = field(default="offline", kw_only=False)
     latency: float = 0.0
     timeout: float = 60.0
@@ -64,27 +71,6 @@ class OfflineProvider:
     def facts(cls) -> Facts:
         """What holds for all of them."""
         return Facts(title="no model: placeholder text", rungs=(Rung.SCHEMA,), prices="free")
-
-    @property
-    def name(self) -> str:
-        return "offline"
-
-    @property
-    def endpoint(self) -> str:
-        return "offline"
-
-    @property
-    def rungs(self) -> tuple[Rung, ...]:
-        return (Rung.SCHEMA,)
-
-    @property
-    def limits(self) -> KnownLimits:
-        return KnownLimits()
-
-    @property
-    def token_prices(self) -> TokenPrices:
-        """0: nothing is sent to anybody."""
-        return TokenPrices(0, 0)
 
     @property
     def embeddings(self) -> OfflineEmbedding:

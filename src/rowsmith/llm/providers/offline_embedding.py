@@ -11,7 +11,7 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 from zlib import crc32
 
 import orjson
@@ -40,6 +40,15 @@ class OfflineEmbedding:
         timeout: kept for the contract.
     """
 
+    name: ClassVar[str] = "offline"
+    endpoint: ClassVar[str] = "offline"
+    rungs: ClassVar[tuple[Rung, ...]] = (Rung.PROMPT,)
+    limits: ClassVar[KnownLimits] = KnownLimits()
+    token_prices: ClassVar[TokenPrices] = TokenPrices(0, 0)
+    """0: nothing is sent to anybody."""
+    max_completion_tokens: ClassVar[int] = 0
+    """0: vectors are no text."""
+
     model_id: str = "offline"
     latency: float = 0.0
     timeout: float = 60.0
@@ -48,32 +57,6 @@ class OfflineEmbedding:
     def embeddings(self) -> Self:
         """Itself."""
         return self
-
-    @property
-    def name(self) -> str:
-        return "offline"
-
-    @property
-    def endpoint(self) -> str:
-        return "offline"
-
-    @property
-    def rungs(self) -> tuple[Rung, ...]:
-        return (Rung.PROMPT,)
-
-    @property
-    def limits(self) -> KnownLimits:
-        return KnownLimits()
-
-    @property
-    def max_completion_tokens(self) -> int:
-        """0: vectors are no text."""
-        return 0
-
-    @property
-    def token_prices(self) -> TokenPrices:
-        """0: nothing is sent to anybody."""
-        return TokenPrices(0, 0)
 
     def describe(self) -> Mapping[str, object]:
         return {"provider": "offline", "model_id": self.model_id, "vectors": "hashed words and letters"}

@@ -10,7 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 import orjson
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from rowsmith.llm.values import Completion
 
 LIMITS = BatchLimits(requests=50_000, bytes=200_000_000)
-HALF = 0.5
 _UPLOAD_SECONDS = 600.0
 _PAGE = 100
 _SLACK = 300.0
@@ -49,21 +48,16 @@ class OpenAIBatches:
         timeout: seconds that a request about a batch may take; those that move files may take longer.
     """
 
+    limits: ClassVar[BatchLimits] = LIMITS
+    """What OpenAI names."""
+    price_factor: ClassVar[float] = 0.5
+    """Half, for every model."""
+
     base: str
     headers: Mapping[str, str] = field(repr=False)
     caller: Caller
     read: Callable[[Reply, Caller], Completion] = field(repr=False)
     timeout: float
-
-    @property
-    def limits(self) -> BatchLimits:
-        """What OpenAI names."""
-        return LIMITS
-
-    @property
-    def price_factor(self) -> float:
-        """Half, for every model."""
-        return HALF
 
     def item(self, id: str, body: bytes) -> bytes:  # noqa: A002  # as the service calls it
         """A line of the file."""

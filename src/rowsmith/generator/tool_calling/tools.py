@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from rowsmith.errors import ConfigError
 from rowsmith.generator.config import GeneratorConfig
-from rowsmith.generator.models import choice_of, spec_of
-from rowsmith.generator.tool_calling import EXECUTOR, SIMULATOR
+from rowsmith.generator.tool_calling.kind import EXECUTOR, SIMULATOR
 from rowsmith.llm.sharing import Choice
 from rowsmith.tools.runner import ToolRunner
 from rowsmith.tools.toolbox import SchemaEntry, Toolbox
@@ -53,4 +52,4 @@ def roles_of(config: GeneratorConfig, toolbox: Toolbox | None) -> Mapping[str, C
             env=tuple(config.tool_env),
         )
         return {EXECUTOR: runner}
-    return {} if config.tool_model is None else {SIMULATOR: choice_of(spec_of(config.tool_model, None, None), config)}
+    return {} if config.tool_model is None else {SIMULATOR: config.model(config.tool_model)}

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar
 
-from rowsmith.generator.tool_talk import Call, Result
+from rowsmith.generator.tool_calling.talk import Call, Result
 from rowsmith.llm.structured.outcome import Outcome, Reading
 from rowsmith.llm.structured.shape import shortened
 from rowsmith.llm.structured.text_output import TextOutput

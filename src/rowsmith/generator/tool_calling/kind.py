@@ -15,12 +15,21 @@ from pydantic import BaseModel, Field, create_model
 from rowsmith.engine.asking import Prompt
 from rowsmith.engine.context import Question
 from rowsmith.errors import did_you_mean
-from rowsmith.generator.call_schema import CallSchema, without_added_nulls
 from rowsmith.generator.config import GeneratorConfig
 from rowsmith.generator.kind import Asking, Kind, Made, turn
-from rowsmith.generator.tool_results import EXECUTION, SIMULATED, SIMULATION, first_error, result_of, unfenced
-from rowsmith.generator.tool_talk import Call, FinalAnswer, Result, Talk, ToolCall, as_json, id_of, parts_of
-from rowsmith.generator.tool_wording import ANSWER, CALLS, EITHER, how_to_begin, listed, rounds, simulation, transcript
+from rowsmith.generator.tool_calling.call_schema import CallSchema, without_added_nulls
+from rowsmith.generator.tool_calling.results import EXECUTION, SIMULATED, SIMULATION, first_error, result_of, unfenced
+from rowsmith.generator.tool_calling.talk import Call, FinalAnswer, Result, Talk, ToolCall, as_json, id_of, parts_of
+from rowsmith.generator.tool_calling.wording import (
+    ANSWER,
+    CALLS,
+    EITHER,
+    how_to_begin,
+    listed,
+    rounds,
+    simulation,
+    transcript,
+)
 from rowsmith.llm.structured.output import Output
 from rowsmith.llm.values import Message
 from rowsmith.quality.gates import Rejection, Row
