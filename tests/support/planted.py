@@ -217,7 +217,9 @@ class Watch:
 
     def files(self) -> None:
         """Every file as it lies on the disk, names included."""
-        for path in chain.from_iterable(sorted(place.rglob("*")) if place.is_dir() else [place] for place in self.places):
+        for path in chain.from_iterable(
+            sorted(place.rglob("*")) if place.is_dir() else [place] for place in self.places
+        ):
             assert_hidden(self.secret, str(path), "a file's name")
             if path.is_file() and path.name != ".env":
                 assert_hidden(self.secret, path.read_bytes(), path.name)

@@ -11,12 +11,12 @@ The class is called with `model_id` and the user's keyword arguments, and makes 
 from __future__ import annotations
 
 import inspect
-import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from rowsmith.errors import ConfigError, did_you_mean
@@ -131,19 +131,19 @@ def _made(written: str, arguments: dict[str, Any]) -> Provider:
 
 
 def _points() -> Sequence[EntryPoint]:
-    return _read(tuple((folder, _changed(folder or os.curdir)) for folder in sys.path))
+    return _read(tuple((folder, _changed(Path(folder))) for folder in sys.path))
 
 
 @lru_cache(maxsize=1)
-def _read(folders: tuple[tuple[str, int | None], ...]) -> Sequence[EntryPoint]:
-    """What the packages of these folders, as they are at these times, offer: looked up means every package's files read."""
+def _read(_folders: tuple[tuple[str, int | None], ...]) -> Sequence[EntryPoint]:
+    """What the packages of these folders offer, as they were at these times: to look it up, files of each are read."""
     return tuple(entry_points(group=GROUP))
 
 
-def _changed(folder: str) -> int | None:
+def _changed(folder: Path) -> int | None:
     """When something came into a folder or left it, as installing and removing a package does."""
     try:
-        return os.stat(folder).st_mtime_ns
+        return folder.stat().st_mtime_ns
     except OSError:
         return None
 
