@@ -43,7 +43,7 @@ class Nursery:
     def run(self, module: str, arguments: Sequence[str], folder: Path, env: Mapping[str, str]) -> tuple[int, str]:
         """Call the `main` of a module: the exit code, negative for a signal, and what was printed and complained of."""
         printed = folder.with_name(f"{folder.name}.printed")
-        job = {"module": module, "arguments": list(arguments), "folder": str(folder), "env": dict(env)}
+        job: dict[str, Any] = {"module": module, "arguments": list(arguments), "folder": str(folder), "env": dict(env)}
         job |= {"printed": str(printed), "seconds": self._seconds}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
