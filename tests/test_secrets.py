@@ -80,7 +80,7 @@ def test_a_hundred_runs_leave_none_of_a_hundred_secrets(
         folder = tmp_path / f"{planting}-{kind}"
         folder.mkdir()
         monkeypatch.chdir(folder)
-        watch, spans, traces = Watch(secret, tmp_path), InMemorySpanExporter(), TracerProvider()
+        watch, spans, traces = Watch(secret, folder, log_at_debug), InMemorySpanExporter(), TracerProvider()
         traces.add_span_processor(SimpleSpanProcessor(spans))
         server = scripted_server(faults=Echo(secret, kind))
         with monkeypatch.context() as patch:
@@ -249,7 +249,7 @@ def test_batches_leave_none_either(
     for secret, (kind, operation) in zip(SECRETS[::9], dict.fromkeys(rounds), strict=False):
         folder = tmp_path / f"{operation}-{kind}"
         folder.mkdir()
-        watch, echo = Watch(secret, tmp_path), Echo(secret, kind)
+        watch, echo = Watch(secret, folder, log_at_debug), Echo(secret, kind)
         script = BatchScript(
             requests=lambda asked, number, at=operation, echo=echo: echo if asked == at and number < 3 else None,  # type: ignore[misc]  # the values of this round
             items=lambda item, at=operation, echo=echo: echo if at == "items" and item.number % 2 else None,  # type: ignore[misc]  # likewise

@@ -138,8 +138,11 @@ def of_page(path: Path, name: str) -> list[Example]:
 
 def of_docstrings(path: Path, name: str) -> list[Example]:
     """The fenced examples in the docstrings of a Python file."""
-    result = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    source = path.read_text(encoding="utf-8")
+    result: list[Example] = []
+    if "```" not in source:
+        return result
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             text = ast.get_docstring(node, clean=False)
             if text is not None and "```" in text:

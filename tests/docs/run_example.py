@@ -12,9 +12,9 @@ from pathlib import Path
 
 import yaml
 from fences import Example, matches
+from nursery import Nursery
 
 HERE = Path(__file__).resolve().parent
-CLI = [sys.executable, "-c", "import sys; from rowsmith.cli import main; sys.argv[0] = 'rowsmith'; sys.exit(main())"]
 SECONDS = 60
 
 
@@ -22,13 +22,14 @@ class ExampleError(AssertionError):
     """An example does not do what its page says."""
 
 
-def run_example(example: Example, folder: Path, services: Mapping[str, str]) -> None:
+def run_example(example: Example, folder: Path, services: Mapping[str, str], nursery: Nursery) -> None:
     """Run it, and compare what it prints with what the page says.
 
     Args:
         example: what to run.
         folder: an empty folder to run it in.
         services: environment variables that lead to model servers on loopback.
+        nursery: where Python and the command line are loaded already.
 
     Raises:
         ExampleError: it fails, ends with another exit code, or prints something else.
@@ -39,9 +40,9 @@ def run_example(example: Example, folder: Path, services: Mapping[str, str]) -> 
         path.write_text(fence.text, encoding="utf-8")
     env = environment(folder, services)
     if example.kind == "python":
-        printed = run_python(example, folder, env)
+        printed = run_python(example, folder, env, nursery)
     elif example.kind == "yaml":
-        printed = run_yaml(example, folder, env)
+        printed = run_yaml(example, folder, env, nursery)
     elif example.kind == "json":
         printed = read_json(example)
     else:
@@ -65,14 +66,14 @@ def environment(folder: Path, services: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def run_python(example: Example, folder: Path, env: Mapping[str, str]) -> str:
+def run_python(example: Example, folder: Path, env: Mapping[str, str], nursery: Nursery) -> str:
     parts = [{"page": fence.page, "line": fence.line, "code": fence.text} for fence in example.fences]
     plan = folder.with_name(f"{folder.name}.json")
     plan.write_text(json.dumps(parts), encoding="utf-8")
-    return process([sys.executable, str(HERE / "run_python.py"), str(plan)], example, folder, env)
+    return ended(example, *nursery.run("run_python", ["run_python.py", str(plan)], folder, env))
 
 
-def run_yaml(example: Example, folder: Path, env: Mapping[str, str]) -> str:
+def run_yaml(example: Example, folder: Path, env: Mapping[str, str], nursery: Nursery) -> str:
     """A run's or a build's configuration: whatever models it names, the offline provider makes the rows or topics."""
     described = yaml.safe_load(example.fence.text)
     if not isinstance(described, dict):
@@ -80,7 +81,8 @@ def run_yaml(example: Example, folder: Path, env: Mapping[str, str]) -> str:
     path = folder / example.fence.marks.get("file", "example.yaml")
     path.write_text(example.fence.text, encoding="utf-8")
     command = ["topics", "build"] if "topic_prompt" in described else ["run"]
-    return process([*CLI, *command, path.name, "--llm", "offline"], example, folder, env)
+    arguments = ["rowsmith", *command, path.name, "--llm", "offline"]
+    return ended(example, *nursery.run("rowsmith.cli", arguments, folder, env))
 
 
 def read_json(example: Example) -> str:
@@ -126,7 +128,12 @@ def process(command: list[str], example: Example, folder: Path, env: Mapping[str
         encoding="utf-8",
         timeout=SECONDS,
     )
+    return ended(example, done.returncode, done.stdout)
+
+
+def ended(example: Example, code: int, printed: str) -> str:
+    """What was printed, by an example that ended as it should."""
     wanted = int(example.fence.marks.get("exit", "0"))
-    if done.returncode != wanted:
-        raise ExampleError(f"{example} ended with exit code {done.returncode}, not {wanted}:\n{done.stdout}")
-    return done.stdout
+    if code != wanted:
+        raise ExampleError(f"{example} ended with exit code {code}, not {wanted}:\n{printed}")
+    return printed

@@ -5,11 +5,13 @@ from __future__ import annotations
 import doctest
 import importlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fences import Example, Fence, of_docstrings, of_page
-from run_example import ExampleError, run_example
+from nursery import Nursery
+from run_example import SECONDS, ExampleError, environment, run_example
 
 PROJECT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((PROJECT / "src").rglob("*.py"))
@@ -36,6 +38,12 @@ def modules_with_prompts() -> list[str]:
     return [name.removesuffix(".__init__") for name in names]
 
 
+@pytest.fixture(scope="module")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    with Nursery(environment(tmp_path_factory.mktemp("nursery"), {}), SECONDS) as running:
+        yield running
+
+
 @pytest.fixture
 def services() -> dict[str, str]:
     """Where the providers of the examples find their models: nowhere but on this machine."""
@@ -47,7 +55,9 @@ def services() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("example", examples_of_the_project(), ids=str)
-def test_the_example_does_what_it_says(example: Example, tmp_path: Path, services: dict[str, str]) -> None:
+def test_the_example_does_what_it_says(
+    example: Example, tmp_path: Path, services: dict[str, str], nursery: Nursery
+) -> None:
     folder = tmp_path / "here"
     folder.mkdir()
     if example.fences[0].page.startswith("examples/"):
@@ -55,7 +65,7 @@ def test_the_example_does_what_it_says(example: Example, tmp_path: Path, service
             if path.suffix not in {".py", ".yaml"}:
                 shutil.copy(path, folder)
     try:
-        run_example(example, folder, services)
+        run_example(example, folder, services, nursery)
     except ExampleError as error:
         if "MissingDependencyError" not in str(error):
             raise

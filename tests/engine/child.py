@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import importlib
 import os
@@ -202,6 +203,7 @@ class Nursery:
 
 
 def _keep_nursery() -> None:
+    gc.freeze()  # a child's collections do not touch what is here already, and so copy none of it
     for line in sys.stdin:
         job = pickle.loads(bytes.fromhex(line))
         pid = os.fork()

@@ -142,20 +142,35 @@ def test_the_package_is_imported_when_the_model_is_asked_and_not_before() -> Non
     assert child(code).strip() == "False"
 
 
-def test_nothing_is_fetched_said_or_read_from_env_files_at_the_import(tmp_path: Path) -> None:
+def test_nothing_is_fetched_said_or_read_from_env_files_by_a_program_from_its_import_to_its_end(
+    tmp_path: Path, scripted_server: Start
+) -> None:
+    """One program for both, as importing LiteLLM takes seconds."""
     (tmp_path / ".env").write_text("SOME_API_KEY=from-the-file\n")
-    code = (
-        "import os, socket, sys\n"
-        "def no(*args, **options): raise SystemExit('it reached out')\n"
-        "socket.socket.connect = socket.getaddrinfo = no\n"
-        "from rowsmith.llm.providers import litellm_library\n"
-        "package = litellm_library._library()._package\n"
-        "print([package.callbacks, package.success_callback, package.suppress_debug_info])\n"
-        "print('SOME_API_KEY' in os.environ)"
+    server = scripted_server()
+    code = f"""
+import asyncio, os, socket
+before = socket.socket.connect, socket.getaddrinfo
+def no(*args, **options): raise SystemExit("it reached out")
+socket.socket.connect = socket.getaddrinfo = no
+from rowsmith.llm.providers import litellm_library
+package = litellm_library._library()._package
+print([package.callbacks, package.success_callback, package.suppress_debug_info])
+print("SOME_API_KEY" in os.environ)
+socket.socket.connect, socket.getaddrinfo = before
+from rowsmith import LiteLLMProvider
+from rowsmith.llm.transport import Transport
+from rowsmith.llm.values import Message, Request
+llm = LiteLLMProvider("openai/tiny", api_base={server.base_url!r}, api_key="k" * 20)
+async def main():
+    async with Transport() as transport:
+        print((await llm.complete(llm.encode(Request((Message.user("x"),))), transport)).finish)
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "always::ResourceWarning", "-c", code], capture_output=True, text=True, check=True
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip().splitlines() == ["[[], [], True]", "False"]
-    assert done.stderr == ""
+    assert (done.stdout.splitlines(), done.stderr) == (["[[], [], True]", "False", "stop"], "")
 
 
 def test_without_the_package_the_line_to_install_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,25 +408,6 @@ def test_connections_end_with_the_last_transport_of_their_loop(scripted_server: 
         gc.collect()
     assert between > 0
     assert after == 0
-
-
-def test_a_program_that_ends_says_nothing(scripted_server: Start) -> None:
-    server = scripted_server()
-    code = f"""
-import asyncio
-from rowsmith import LiteLLMProvider
-from rowsmith.llm.transport import Transport
-from rowsmith.llm.values import Message, Request
-llm = LiteLLMProvider("openai/tiny", api_base={server.base_url!r}, api_key="k" * 20)
-async def main():
-    async with Transport() as transport:
-        print((await llm.complete(llm.encode(Request((Message.user("x"),))), transport)).finish)
-asyncio.run(main())
-"""
-    done = subprocess.run(
-        [sys.executable, "-W", "always::ResourceWarning", "-c", code], capture_output=True, text=True, check=True
-    )
-    assert (done.stdout.strip(), done.stderr) == ("stop", "")
 
 
 # -- whole runs ---------------------------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ import traceback
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -78,19 +80,20 @@ WRITTEN: Mapping[str, Callable[[str], str]] = {
 }
 
 
-def traces_of(secret: str) -> list[str]:
+@lru_cache(maxsize=200)
+def traces_of(secret: str) -> Mapping[str, bytes]:
     """What must not be found: the secret in every way of writing, of base64 the part that no other text has."""
-    found = []
+    found = {}
     for way, write in WRITTEN.items():
         text = write(secret)
-        found.append(text[8:-4] if way.startswith("base64") else text)
+        found[way] = (text[8:-4] if way.startswith("base64") else text).encode()
     return found
 
 
 def assert_hidden(secret: str, text: str | bytes, where: str) -> None:
     data = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
-    for way, trace in zip(WRITTEN, traces_of(secret), strict=True):
-        assert trace.encode() not in data, f"{secret!r} stands in {where}, as {way}"
+    for way, trace in traces_of(secret).items():
+        assert trace not in data, f"{secret!r} stands in {where}, as {way}"
 
 
 # -- a service that tells everybody what it was sent -----------------------------------------------------------------
@@ -197,12 +200,12 @@ class Watch:
 
     Args:
         secret: what must not be found.
-        folder: where the run writes.
+        places: where the run writes: files, and folders with all that is in them.
     """
 
-    def __init__(self, secret: str, folder: Path) -> None:
+    def __init__(self, secret: str, *places: Path) -> None:
         self.secret = secret
-        self.folder = folder
+        self.places = places
         self.events = 0
         self.errors: list[BaseException] = []
 
@@ -214,7 +217,9 @@ class Watch:
 
     def files(self) -> None:
         """Every file as it lies on the disk, names included."""
-        for path in sorted(self.folder.rglob("*")):
+        for path in chain.from_iterable(
+            sorted(place.rglob("*")) if place.is_dir() else [place] for place in self.places
+        ):
             assert_hidden(self.secret, str(path), "a file's name")
             if path.is_file() and path.name != ".env":
                 assert_hidden(self.secret, path.read_bytes(), path.name)

@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from rowsmith.errors import ConfigError, did_you_mean
@@ -36,13 +39,13 @@ _OPENAI_NAMES = re.compile(r"gpt-|chatgpt|chat-latest|o\d+(-|$)|ft:")
 
 def available() -> list[str]:
     """The names of all providers that are installed, sorted. None of them is imported."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    return sorted(installed())
 
 
 def installed() -> dict[str, list[EntryPoint]]:
     """Where each provider is brought from, by name, sorted. None of them is imported."""
     found: dict[str, list[EntryPoint]] = {}
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+    for point in sorted(_points(), key=lambda point: point.name):
         found.setdefault(point.name, []).append(point)
     return found
 
@@ -127,8 +130,26 @@ def _made(written: str, arguments: dict[str, Any]) -> Provider:
     return provider
 
 
+def _points() -> Sequence[EntryPoint]:
+    return _read(tuple((folder, _changed(Path(folder))) for folder in sys.path))
+
+
+@lru_cache(maxsize=1)
+def _read(_folders: tuple[tuple[str, int | None], ...]) -> Sequence[EntryPoint]:
+    """What the packages of these folders offer, as they were at these times: to look it up, files of each are read."""
+    return tuple(entry_points(group=GROUP))
+
+
+def _changed(folder: Path) -> int | None:
+    """When something came into a folder or left it, as installing and removing a package does."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
 def _point(name: str, written: str, *, complete: bool) -> EntryPoint:
-    found = list(entry_points(group=GROUP, name=name))
+    found = [point for point in _points() if point.name == name]
     if not found:
         raise ConfigError(_unknown(name, written, complete=complete))
     return _only(name, found)
