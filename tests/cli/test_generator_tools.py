@@ -1,4 +1,4 @@
-"""Conversations that call tools of an MCP server, from a file: a real server, written with the official SDK."""
+"""Conversations that call tools of an MCP server, from a file: a real server, once written with the official SDK."""
 
 from __future__ import annotations
 
@@ -23,20 +23,18 @@ pytest.importorskip("mcp")
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nothing is carried out on Windows")
 Servers = Callable[..., ScriptedServer]
 
-SERVER = '''\
+TOOLS = '''\
+import asyncio
 import os
 import sys
 from pathlib import Path
-
-import anyio
-from mcp.server.mcpserver import MCPServer
 
 
 async def note(text: str, number: int) -> str:
     """Write down that it was called."""
     with open(os.environ.get("NOTES", os.devnull), "a") as notes:
         notes.write(f"{number} {text!r}\\n")
-    await anyio.sleep(0.02)
+    await asyncio.sleep(0.02)
     return f"noted {number} in {Path.cwd().name}"
 
 
@@ -44,6 +42,18 @@ def total(prices: list[float]) -> float:
     """The sum of prices."""
     return sum(prices)
 
+
+'''
+SERVER = f'''\
+{TOOLS}
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+from support.plain_mcp import serve
+
+serve(note, total)
+'''
+SDK_SERVER = f'''\
+{TOOLS}
+from mcp.server.mcpserver import MCPServer
 
 server = MCPServer("shop")
 for tool in (note, total):
@@ -110,6 +120,7 @@ def lines(path: Path) -> int:
 
 
 def test_a_file_with_a_server_is_run_from_anywhere(job: Cli, tmp_path: Path) -> None:
+    job.write(SDK_SERVER, "server.py")
     (tmp_path / "elsewhere").mkdir()
     done = job("run", "../job.yaml", cwd=tmp_path / "elsewhere")
     assert done.returncode == 0, done.stderr
