@@ -44,14 +44,14 @@ def total(prices: list[float]) -> float:
 
 
 '''
-SERVER = f'''\
+SERVER = f"""\
 {TOOLS}
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from support.plain_mcp import serve
 
 serve(note, total)
-'''
-SDK_SERVER = f'''\
+"""
+SDK_SERVER = f"""\
 {TOOLS}
 from mcp.server.mcpserver import MCPServer
 
@@ -59,7 +59,7 @@ server = MCPServer("shop")
 for tool in (note, total):
     server.add_tool(tool)
 server.run()
-'''
+"""
 YAML = f"""\
 dataset: generator
 output_file: rows.jsonl
@@ -154,10 +154,13 @@ def test_killed_in_the_middle_it_goes_on_and_no_recorded_execution_is_made_again
     assert lines(tmp_path / "rest") == of_all - recorded
 
 
-def test_topics_are_built_before_rows_whose_tools_a_server_lists(job: Cli) -> None:
+def test_topics_are_built_before_rows_whose_tools_a_server_lists_and_a_sample_asks_it_too(job: Cli) -> None:
     change(job, "topics: [Files, Folders, Archives]", "topics: {topic_prompt: Disks, degree: 2, depth: 2}")
     told = job("estimate", "job.yaml")
     assert "first    6 topics are built" in told.stdout, told.stderr
+    done = job("sample", "job.yaml", "-n", "2")
+    assert done.returncode == 0, done.stderr
+    assert executions(job.folder) > 0
     done = job("run", "job.yaml")
     assert done.returncode == 0, done.stderr
     assert len({row["topic"] for row in rows(job)}) == 4
@@ -196,8 +199,12 @@ def test_a_variable_that_is_to_be_passed_on_and_is_not_set_is_said(job: Cli) -> 
     assert "env passes on 'NOT_SET_ANYWHERE', which is not set" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "estimate", "sample"])
-@pytest.mark.parametrize("topics", ["topics: [Files, Folders, Archives]", "topics: {topic_prompt: Disks, degree: 2}"])
+LISTED, BUILT = "topics: [Files, Folders, Archives]", "topics: {topic_prompt: Disks, degree: 2}"
+
+
+@pytest.mark.parametrize(
+    ("command", "topics"), [("run", LISTED), ("run", BUILT), ("estimate", BUILT), ("sample", BUILT)]
+)
 def test_a_server_that_ends_is_told_of_with_its_words_before_any_model_is_asked(
     job: Cli, asked: ScriptedServer, command: str, topics: str
 ) -> None:
@@ -217,14 +224,6 @@ def test_a_command_that_is_not_there_is_told_of(job: Cli, asked: ScriptedServer)
     assert "MCP server 'no-such-program': there is no such program" in done.stderr
     assert asked.count == 0
     assert not list(job.folder.glob("*.run"))
-
-
-def test_a_sample_asks_the_server_and_the_run_uses_it(job: Cli) -> None:
-    done = job("sample", "job.yaml", "-n", "2")
-    assert done.returncode == 0, done.stderr
-    assert executions(job.folder) > 0
-    assert job("run", "job.yaml").returncode == 0
-    assert len(rows(job)) == 24
 
 
 def test_a_server_with_other_tools_is_refused_on_the_same_output(job: Cli) -> None:

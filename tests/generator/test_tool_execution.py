@@ -223,7 +223,7 @@ def test_kills_change_no_row_and_nothing_that_was_done_is_done_again(
     settings = {"max_concurrency": concurrency}
     drawn = random.Random(concurrency)
     kills = 0
-    for _ in range(10):
+    for _ in range(6):
         kill = Kill(*drawn.choice([("CallMade", drawn.randrange(1, 60)), ("CellFinished", drawn.randrange(1, 4))]))
         kills += nursery.finish(Job(tmp_path, kill, settings=settings, work=carry_out)) == -9
     assert nursery.finish(Job(tmp_path, settings=settings, work=carry_out)) == 0

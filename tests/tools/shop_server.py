@@ -66,7 +66,7 @@ def by_sdk() -> None:
         """A picture."""
         return Image(data=b"\x89PNG", format="png")
 
-    server = MCPServer("shop")
+    server = MCPServer("shop", log_level="CRITICAL")
     for tool in (*TOOLS, refuses):
         server.add_tool(tool)
     server.add_tool(picture, structured_output=False)

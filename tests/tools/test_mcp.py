@@ -45,7 +45,7 @@ async def box(*given: Any) -> Toolbox:
     return await Toolbox.of(given).listed()
 
 
-# --- servers as they should be ------------------------------------------------------------------------------------------
+# --- servers as they should be ----------------------------------------------------------------------------------------
 
 
 async def test_the_tools_of_a_server_are_known_once_it_was_asked() -> None:
@@ -229,9 +229,7 @@ ANSWERED = {
     "well": ToolResult(ok=True, result="done"),
     "prints garbage": ToolResult(ok=True, result="done"),
     "does not end": ToolResult(ok=True, result="done"),
-    "parts": ToolResult(
-        ok=True, result="one\n[image: image/png]\ntwo\n[application/pdf: file:///b]\n[see: file:///c]"
-    ),
+    "parts": ToolResult(ok=True, result="one\n[image: image/png]\ntwo\n[application/pdf: file:///b]\n[see: file:///c]"),
     "structured": ToolResult(ok=True, result='{"degrees": 21.5}'),
     "is error": ToolResult.failed("raised", "no such city"),
     "turns away": ToolResult.failed("refused", "unknown tool"),

@@ -45,11 +45,6 @@ def runner(**settings: Any) -> ToolRunner:
     return ToolRunner(TOOLBOX, **{"timeout": 20.0, "max_concurrency": 2, **settings})
 
 
-async def one(tool: str, arguments: dict[str, Any], **settings: Any) -> ToolResult:
-    async with Transport() as transport:
-        return await Asking(runner(**settings), transport)(tool, **arguments)
-
-
 @contextmanager
 def a_fork() -> Iterator[None]:
     """A process that has all that this one has, and does nothing."""
@@ -139,7 +134,8 @@ async def test_a_worker_is_used_again_and_no_more_run_than_calls_are_allowed() -
 async def test_functions_do_not_see_the_keys_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-not-to-be-seen")
     monkeypatch.setenv("WEATHER_KEY", "for the tool")
-    seen = json.loads((await one("environment", {}, env=["WEATHER_KEY"])).result)
+    async with Transport() as transport:
+        seen = json.loads((await Asking(runner(env=["WEATHER_KEY"]), transport)("environment")).result)
     assert "OPENAI_API_KEY" not in seen
     assert "sk-not-to-be-seen" not in seen.values()
     assert seen["WEATHER_KEY"] == "for the tool"
