@@ -75,7 +75,7 @@ class Child:
             return
         os.close(self._line)
         self._line = None
-        # A process that was forked from this one holds the pipe open, too. And not by `terminate`: it looks first whether
+        # A process that was forked from this one holds the pipe open, too. Not by `terminate`: that looks first whether
         # the process has ended, and so at times takes its exit code from asyncio's thread that waits for it.
         if self.process.returncode is None:
             with suppress(ProcessLookupError):
