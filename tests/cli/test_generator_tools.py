@@ -1,4 +1,4 @@
-"""Conversations that call tools of an MCP server, from a file: a real server, written with the official SDK."""
+"""Conversations that call tools of an MCP server, from a file: a real server, once written with the official SDK."""
 
 from __future__ import annotations
 
@@ -23,20 +23,18 @@ pytest.importorskip("mcp")
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nothing is carried out on Windows")
 Servers = Callable[..., ScriptedServer]
 
-SERVER = '''\
+TOOLS = '''\
+import asyncio
 import os
 import sys
 from pathlib import Path
-
-import anyio
-from mcp.server.mcpserver import MCPServer
 
 
 async def note(text: str, number: int) -> str:
     """Write down that it was called."""
     with open(os.environ.get("NOTES", os.devnull), "a") as notes:
         notes.write(f"{number} {text!r}\\n")
-    await anyio.sleep(0.02)
+    await asyncio.sleep(0.02)
     return f"noted {number} in {Path.cwd().name}"
 
 
@@ -45,11 +43,23 @@ def total(prices: list[float]) -> float:
     return sum(prices)
 
 
+'''
+SERVER = f"""\
+{TOOLS}
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+from support.plain_mcp import serve
+
+serve(note, total)
+"""
+SDK_SERVER = f"""\
+{TOOLS}
+from mcp.server.mcpserver import MCPServer
+
 server = MCPServer("shop")
 for tool in (note, total):
     server.add_tool(tool)
 server.run()
-'''
+"""
 YAML = f"""\
 dataset: generator
 output_file: rows.jsonl
@@ -110,6 +120,7 @@ def lines(path: Path) -> int:
 
 
 def test_a_file_with_a_server_is_run_from_anywhere(job: Cli, tmp_path: Path) -> None:
+    job.write(SDK_SERVER, "server.py")
     (tmp_path / "elsewhere").mkdir()
     done = job("run", "../job.yaml", cwd=tmp_path / "elsewhere")
     assert done.returncode == 0, done.stderr
@@ -143,10 +154,13 @@ def test_killed_in_the_middle_it_goes_on_and_no_recorded_execution_is_made_again
     assert lines(tmp_path / "rest") == of_all - recorded
 
 
-def test_topics_are_built_before_rows_whose_tools_a_server_lists(job: Cli) -> None:
+def test_topics_are_built_before_rows_whose_tools_a_server_lists_and_a_sample_asks_it_too(job: Cli) -> None:
     change(job, "topics: [Files, Folders, Archives]", "topics: {topic_prompt: Disks, degree: 2, depth: 2}")
     told = job("estimate", "job.yaml")
     assert "first    6 topics are built" in told.stdout, told.stderr
+    done = job("sample", "job.yaml", "-n", "2")
+    assert done.returncode == 0, done.stderr
+    assert executions(job.folder) > 0
     done = job("run", "job.yaml")
     assert done.returncode == 0, done.stderr
     assert len({row["topic"] for row in rows(job)}) == 4
@@ -185,8 +199,12 @@ def test_a_variable_that_is_to_be_passed_on_and_is_not_set_is_said(job: Cli) -> 
     assert "env passes on 'NOT_SET_ANYWHERE', which is not set" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "estimate", "sample"])
-@pytest.mark.parametrize("topics", ["topics: [Files, Folders, Archives]", "topics: {topic_prompt: Disks, degree: 2}"])
+LISTED, BUILT = "topics: [Files, Folders, Archives]", "topics: {topic_prompt: Disks, degree: 2}"
+
+
+@pytest.mark.parametrize(
+    ("command", "topics"), [("run", LISTED), ("run", BUILT), ("estimate", BUILT), ("sample", BUILT)]
+)
 def test_a_server_that_ends_is_told_of_with_its_words_before_any_model_is_asked(
     job: Cli, asked: ScriptedServer, command: str, topics: str
 ) -> None:
@@ -206,14 +224,6 @@ def test_a_command_that_is_not_there_is_told_of(job: Cli, asked: ScriptedServer)
     assert "MCP server 'no-such-program': there is no such program" in done.stderr
     assert asked.count == 0
     assert not list(job.folder.glob("*.run"))
-
-
-def test_a_sample_asks_the_server_and_the_run_uses_it(job: Cli) -> None:
-    done = job("sample", "job.yaml", "-n", "2")
-    assert done.returncode == 0, done.stderr
-    assert executions(job.folder) > 0
-    assert job("run", "job.yaml").returncode == 0
-    assert len(rows(job)) == 24
 
 
 def test_a_server_with_other_tools_is_refused_on_the_same_output(job: Cli) -> None:

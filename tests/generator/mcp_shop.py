@@ -1,8 +1,9 @@
-"""A real MCP server over stdio, made with the official SDK."""
+"""A real MCP server over stdio, in plain Python, or with the argument `sdk` made with the official SDK."""
 
 from __future__ import annotations
 
-from mcp.server.mcpserver import MCPServer
+import sys
+from pathlib import Path
 
 STOCK = {"lamp": 3, "chair": 0}
 
@@ -19,8 +20,20 @@ def total(prices: list[float]) -> float:
     return sum(prices)
 
 
+def main() -> None:
+    if sys.argv[1:] == ["sdk"]:
+        from mcp.server.mcpserver import MCPServer
+
+        server = MCPServer("shop", log_level="CRITICAL")  # its tracebacks take longer than all else
+        for function in (stock, total):
+            server.add_tool(function)
+        server.run()
+        return
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from support.plain_mcp import serve
+
+    serve(stock, total)
+
+
 if __name__ == "__main__":
-    server = MCPServer("shop")
-    for function in (stock, total):
-        server.add_tool(function)
-    server.run()
+    main()

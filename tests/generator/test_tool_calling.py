@@ -50,14 +50,18 @@ def is_simulation(call: Call) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("settings", "steps"),
-    [({}, {1}), ({"max_tool_steps": 3}, {2, 3}), ({"max_tool_steps": 4, "min_tool_steps": 1}, {1, 2, 3, 4})],
+    ("count", "settings", "steps"),
+    [
+        (150, {}, {1}),
+        (150, {"max_tool_steps": 3}, {2, 3}),
+        (1000, {"max_tool_steps": 4, "min_tool_steps": 1}, {1, 2, 3, 4}),
+    ],
 )
-def test_of_a_thousand_rows_every_call_fits_its_tool(settings: dict[str, Any], steps: set[int]) -> None:
+def test_of_a_thousand_rows_every_call_fits_its_tool(count: int, settings: dict[str, Any], steps: set[int]) -> None:
     made = generator(tool_failure_rate=0.1, **settings)
-    rows = made.create_data(1000, 5, TOPICS).to_list()
-    assert len(rows) == len({row["id"] for row in rows}) == len({row["question"] for row in rows}) == 1000
-    assert require_valid(rows, TOOLS) >= 1000 * min(steps)
+    rows = made.create_data(count, 5, TOPICS).to_list()
+    assert len(rows) == len({row["id"] for row in rows}) == len({row["question"] for row in rows}) == count
+    assert require_valid(rows, TOOLS) >= count * min(steps)
     assert {row["metadata"]["tool_steps"] for row in rows} == steps
     assert {name for row in rows for name, _ in calls_of(row)} == {tool["function"]["name"] for tool in TOOLS}
     assert len(made.rejected) == 0

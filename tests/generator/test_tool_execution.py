@@ -223,7 +223,7 @@ def test_kills_change_no_row_and_nothing_that_was_done_is_done_again(
     settings = {"max_concurrency": concurrency}
     drawn = random.Random(concurrency)
     kills = 0
-    for _ in range(10):
+    for _ in range(6):
         kill = Kill(*drawn.choice([("CallMade", drawn.randrange(1, 60)), ("CellFinished", drawn.randrange(1, 4))]))
         kills += nursery.finish(Job(tmp_path, kill, settings=settings, work=carry_out)) == -9
     assert nursery.finish(Job(tmp_path, settings=settings, work=carry_out)) == 0
@@ -240,13 +240,13 @@ def test_kills_change_no_row_and_nothing_that_was_done_is_done_again(
 # -- an MCP server ----------------------------------------------------------------------------------------------------
 
 
-def shop(**settings: Any) -> MCPServer:
+def shop(*args: str, **settings: Any) -> MCPServer:
     pytest.importorskip("mcp")
-    return MCPServer(command=sys.executable, args=[str(SHOP)], **settings)
+    return MCPServer(command=sys.executable, args=[str(SHOP), *args], **settings)
 
 
 def test_an_mcp_server_is_asked_for_its_tools_and_carries_out_their_calls(tmp_path: Path) -> None:
-    made = executing(shop(), functions.add, tool_errors="keep", max_tool_steps=2)
+    made = executing(shop("sdk"), functions.add, tool_errors="keep", max_tool_steps=2)
     rows = made.create_data(12, 4, TOPICS, output_file=tmp_path / "rows.jsonl").to_list()
     assert len(rows) == 12
     assert [tool["function"]["name"] for tool in rows[0]["tools"]] == ["stock", "total", "add"]
@@ -262,7 +262,7 @@ def test_an_mcp_server_is_asked_for_its_tools_and_carries_out_their_calls(tmp_pa
             # Nobody sells what the offline provider asks for.
             assert (call["id"] in errors) == (call["function"]["name"] == "stock")
     before = (tmp_path / "rows.jsonl").read_bytes()
-    again = executing(shop(), functions.add, tool_errors="keep", max_tool_steps=2)
+    again = executing(shop("sdk"), functions.add, tool_errors="keep", max_tool_steps=2)
     again.create_data(12, 4, TOPICS, output_file=tmp_path / "rows.jsonl")
     assert (tmp_path / "rows.jsonl").read_bytes() == before
     assert again.get_generation_stats().calls == 0

@@ -108,11 +108,14 @@ def calls_of(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def require_valid(rows: Iterable[Mapping[str, Any]], tools: Iterable[Mapping[str, Any]]) -> int:
     """Hold every call against its tool's schema, and every result against its call; how many calls there are."""
-    schemas = {tool["function"]["name"]: tool["function"]["parameters"] for tool in tools}
+    validators = {
+        tool["function"]["name"]: Draft202012Validator(tool["function"]["parameters"], format_checker=FormatChecker())
+        for tool in tools
+    }
     count = 0
     for row in rows:
         for name, arguments in calls_of(row):
-            Draft202012Validator(schemas[name], format_checker=FormatChecker()).validate(arguments)
+            validators[name].validate(arguments)
             count += 1
         require_in_turn(row["messages"])
     return count

@@ -40,6 +40,6 @@ def runs(pid: int) -> bool:
 
 def none_run(pids: Iterable[int], seconds: float = 30.0) -> bool:
     """Whether all of these end within so many seconds."""
-    waiting = [psutil.Process(pid) for pid in pids if runs(pid)]
-    psutil.wait_procs(waiting, timeout=seconds)
-    return not any(runs(pid) for pid in pids)
+    numbers = set(pids)
+    psutil.wait_procs([psutil.Process(pid) for pid in numbers if runs(pid)], timeout=seconds)
+    return not any(map(runs, numbers))

@@ -121,8 +121,9 @@ def half_a_character() -> str:
     return "\ud800"
 
 
-def several() -> set[str]:
-    return {"pear", "apple", "plum", "fig", "quince"}
+def several() -> dict[str, Any]:
+    time.sleep(0.2)  # so that two calls at once are two workers'
+    return {"process": os.getpid(), "words": {f"word {number}" for number in range(20)}}
 
 
 def meddles(data: str) -> str:
@@ -133,7 +134,7 @@ def meddles(data: str) -> str:
                 connection.sendall(struct.pack(">I", len(data)) + data.encode())
         except OSError:
             continue
-    time.sleep(1)
+    time.sleep(0.1)
     return "never"
 
 

@@ -40,7 +40,7 @@ def test_a_finished_run_carries_out_nothing_again(tmp_path: Path) -> None:
 
 def test_each_call_that_fails_costs_one_row_at_most(tmp_path: Path) -> None:
     output = tmp_path / "rows.jsonl"
-    report = execute(output, "sometimes", {}, 130, timeout=5.0)
+    report = execute(output, "sometimes", {}, 130, timeout=2.0)
     assert report.complete
     assert Counter(row["kind"] for row in rows(output)) == {None: 116, "raised": 13, "timeout": 1}
 
@@ -48,7 +48,7 @@ def test_each_call_that_fails_costs_one_row_at_most(tmp_path: Path) -> None:
 def test_a_run_that_was_killed_goes_on_without_carrying_out_again_what_is_recorded(tmp_path: Path) -> None:
     note, output = tmp_path / "note", tmp_path / "rows.jsonl"
     process = subprocess.Popen(
-        [sys.executable, "-m", "tools.run_of_calls", str(output), str(note), "3000"], cwd=TESTS, env={**os.environ}
+        [sys.executable, "-m", "tools.run_of_calls", str(output), str(note), "1500"], cwd=TESTS, env={**os.environ}
     )
     try:
         deadline = time.monotonic() + 60
@@ -63,18 +63,18 @@ def test_a_run_that_was_killed_goes_on_without_carrying_out_again_what_is_record
     assert workers
     assert none_run(workers)
     called = note.read_text().split()
-    assert 300 < len(called) < 3000
+    assert 300 < len(called) < 1500
     with sqlite3.connect(tmp_path / "rows.run" / "ledger.sqlite") as ledger:
         (recorded,) = ledger.execute("SELECT count(*) FROM calls").fetchone()
     ledger.close()
     assert recorded > 0
 
-    report = execute(output, "counts", {"note": str(note)}, 3000)
+    report = execute(output, "counts", {"note": str(note)}, 1500)
     assert report.complete
-    assert len(rows(output)) == 3000
+    assert len(rows(output)) == 1500
     times = Counter(note.read_text().split())
-    assert set(times) == {str(number) for number in range(3000)}
-    assert sum(times.values()) == len(called) + 3000 - recorded
+    assert set(times) == {str(number) for number in range(1500)}
+    assert sum(times.values()) == len(called) + 1500 - recorded
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

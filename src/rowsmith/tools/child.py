@@ -75,9 +75,11 @@ class Child:
             return
         os.close(self._line)
         self._line = None
-        # A process that was forked from this one holds the pipe open, too.
-        with suppress(ProcessLookupError):
-            self.process.terminate()
+        # A process that was forked from this one holds the pipe open, too. Not by `terminate`: that looks first whether
+        # the process has ended, and so at times takes its exit code from asyncio's thread that waits for it.
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.process.pid, signal.SIGTERM)
 
     async def end(self) -> str:
         """Have it end, and wait until it has: how it ended, in words."""

@@ -71,4 +71,4 @@ def _nothing(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    os._exit(main())  # at once: as Python takes its leave, SIGTERM has its default effect again, and another exit code

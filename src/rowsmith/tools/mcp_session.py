@@ -185,16 +185,18 @@ class Session:
 
     async def _live(self, ready: asyncio.Future[None]) -> None:
         try:
+            child = await self._spawned()
+        except (ConfigError, StartError) as error:
+            ready.set_exception(error)
+            return
+        try:  # the SDK takes a second, in which the server can start
             import anyio
             from mcp import ClientSession
             from mcp.shared.message import SessionMessage
-
-            child = await self._spawned()
-        except ImportError:
-            ready.set_exception(MissingDependencyError("MCPServer", "mcp"))
-            return
-        except (ConfigError, StartError) as error:
-            ready.set_exception(error)
+        except Exception as error:
+            await child.end()
+            missing = isinstance(error, ImportError)
+            ready.set_exception(MissingDependencyError("MCPServer", "mcp") if missing else error)
             return
         heard, hear = anyio.create_memory_object_stream[SessionMessage | Exception](0)
         say, said = anyio.create_memory_object_stream[SessionMessage](0)
