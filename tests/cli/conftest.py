@@ -15,11 +15,20 @@ import pytest
 
 from rowsmith.testing import Call, ScriptedServer
 from rowsmith.testing.answers import default_answer
-
-from .forks import Forks, Process
+from support.forks import Forks, Process
 
 COMMAND = (sys.executable, "-m", "rowsmith.cli")
 SECONDS = 60
+# All but what would start threads or take seconds.
+LOADED = (
+    "rowsmith.*",
+    "rich.console",
+    "rich.live",
+    "rich.progress",
+    "rich.table",
+    "mcp.client.session",
+    "anyio._backends._asyncio",
+)
 
 CLASSIFICATION = """\
 dataset: classification
@@ -56,7 +65,7 @@ class Cli:
     def _begin(self, arguments: Sequence[str], folder: Path, env: dict[str, str]) -> Process:
         process: Process
         if self._forks is not None and self._forks.can(env):
-            process = self._forks.start(arguments, folder, env)
+            process = self._forks.start("rowsmith.cli", ["rowsmith", *arguments], folder, env)
         else:
             process = subprocess.Popen(
                 [*COMMAND, *arguments],
@@ -82,11 +91,9 @@ def forks(guarded_start: Path) -> Iterator[Forks | None]:
     if not hasattr(os, "fork"):
         yield None
         return
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(guarded_start), os.environ.get("PYTHONPATH")))))
-        made = Forks()
-    yield made
-    made.close()
+    path = os.pathsep.join(filter(None, (str(guarded_start), os.environ.get("PYTHONPATH"))))
+    with Forks({**os.environ, "PYTHONPATH": path}, LOADED) as made:
+        yield made
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ FORTY_CELLS = ["target_rows: 200", "max_concurrency: 2"]
 def test_the_first_signal_waits_for_what_is_in_flight_and_resume_goes_on(
     cli: Cli, scripted_server: Servers, number: signal.Signals, code: int
 ) -> None:
-    server = scripted_server(never_the_same, latency=lambda call: 0.5 if call.number < 8 else 0.0)
+    server = scripted_server(never_the_same, latency=lambda call: 0.6 if 2 <= call.number < 6 else 0.0)
     cli.write(with_server(server, more=FORTY_CELLS))
     cli.env["OPENAI_API_KEY"] = "any"
     process = cli.start("run", "job.yaml")
@@ -76,7 +76,7 @@ def test_the_second_signal_stops_at_once(cli: Cli, scripted_server: Servers) -> 
 
 
 def test_after_a_kill_status_says_so_and_resume_goes_on(cli: Cli, scripted_server: Servers) -> None:
-    server = scripted_server(never_the_same, latency=lambda call: 0.0 if call.number < 10 else 0.3)
+    server = scripted_server(never_the_same, latency=lambda call: 0.5 if 10 <= call.number < 14 else 0.0)
     cli.write(with_server(server, more=FORTY_CELLS))
     cli.env["OPENAI_API_KEY"] = "any"
     process = cli.start("run", "job.yaml")

@@ -228,7 +228,7 @@ def on_a_terminal(cli: Cli, *arguments: str, **env: str) -> Iterator[Callable[[]
 
 @pytest.fixture
 def slow_job(cli: Cli, scripted_server: Callable[..., ScriptedServer]) -> None:
-    server = scripted_server(never_the_same, latency=0.4)
+    server = scripted_server(never_the_same, latency=0.25)
     cli.write(with_server(server, more=["target_rows: 40", "max_concurrency: 2"]))
     cli.env["OPENAI_API_KEY"] = "any"
 

@@ -12,24 +12,27 @@ from pathlib import Path
 
 import yaml
 from fences import Example, matches
-from nursery import Nursery
+
+from support.forks import Forked, Forks
 
 HERE = Path(__file__).resolve().parent
 SECONDS = 60
+LOADED = ("aiohttp", "rowsmith", "rowsmith.testing", "rowsmith.cli.app")
+"""What examples need, and not each submodule: one that is used without being imported is told by those in a console."""
 
 
 class ExampleError(AssertionError):
     """An example does not do what its page says."""
 
 
-def run_example(example: Example, folder: Path, services: Mapping[str, str], nursery: Nursery) -> None:
+def run_example(example: Example, folder: Path, services: Mapping[str, str], forks: Forks) -> None:
     """Run it, and compare what it prints with what the page says.
 
     Args:
         example: what to run.
         folder: an empty folder to run it in.
         services: environment variables that lead to model servers on loopback.
-        nursery: where Python and the command line are loaded already.
+        forks: of a process in which Rowsmith is loaded already, with its environment from `environment`.
 
     Raises:
         ExampleError: it fails, ends with another exit code, or prints something else.
@@ -40,9 +43,9 @@ def run_example(example: Example, folder: Path, services: Mapping[str, str], nur
         path.write_text(fence.text, encoding="utf-8")
     env = environment(folder, services)
     if example.kind == "python":
-        printed = run_python(example, folder, env, nursery)
+        printed = run_python(example, folder, env, forks)
     elif example.kind == "yaml":
-        printed = run_yaml(example, folder, env, nursery)
+        printed = run_yaml(example, folder, env, forks)
     elif example.kind == "json":
         printed = read_json(example)
     else:
@@ -66,14 +69,14 @@ def environment(folder: Path, services: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def run_python(example: Example, folder: Path, env: Mapping[str, str], nursery: Nursery) -> str:
+def run_python(example: Example, folder: Path, env: Mapping[str, str], forks: Forks) -> str:
     parts = [{"page": fence.page, "line": fence.line, "code": fence.text} for fence in example.fences]
     plan = folder.with_name(f"{folder.name}.json")
     plan.write_text(json.dumps(parts), encoding="utf-8")
-    return ended(example, *nursery.run("run_python", ["run_python.py", str(plan)], folder, env))
+    return forked(example, forks.start("run_python", ["run_python.py", str(plan)], folder, env, together=True))
 
 
-def run_yaml(example: Example, folder: Path, env: Mapping[str, str], nursery: Nursery) -> str:
+def run_yaml(example: Example, folder: Path, env: Mapping[str, str], forks: Forks) -> str:
     """A run's or a build's configuration: whatever models it names, the offline provider makes the rows or topics."""
     described = yaml.safe_load(example.fence.text)
     if not isinstance(described, dict):
@@ -82,7 +85,7 @@ def run_yaml(example: Example, folder: Path, env: Mapping[str, str], nursery: Nu
     path.write_text(example.fence.text, encoding="utf-8")
     command = ["topics", "build"] if "topic_prompt" in described else ["run"]
     arguments = ["rowsmith", *command, path.name, "--llm", "offline"]
-    return ended(example, *nursery.run("rowsmith.cli", arguments, folder, env))
+    return forked(example, forks.start("rowsmith.cli", arguments, folder, env, together=True))
 
 
 def read_json(example: Example) -> str:
@@ -129,6 +132,15 @@ def process(command: list[str], example: Example, folder: Path, env: Mapping[str
         timeout=SECONDS,
     )
     return ended(example, done.returncode, done.stdout)
+
+
+def forked(example: Example, process: Forked) -> str:
+    try:
+        printed, _ = process.communicate(timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return ended(example, process.wait(), printed)
 
 
 def ended(example: Example, code: int, printed: str) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from fences import Example, Fence, of_docstrings, of_page
-from nursery import Nursery
-from run_example import SECONDS, ExampleError, environment, run_example
+from run_example import LOADED, ExampleError, environment, run_example
+
+from support.forks import Forks
 
 PROJECT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((PROJECT / "src").rglob("*.py"))
@@ -39,8 +40,8 @@ def modules_with_prompts() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    with Nursery(environment(tmp_path_factory.mktemp("nursery"), {}), SECONDS) as running:
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    with Forks(environment(tmp_path_factory.mktemp("forks"), {}), LOADED) as running:
         yield running
 
 
@@ -56,7 +57,7 @@ def services() -> dict[str, str]:
 
 @pytest.mark.parametrize("example", examples_of_the_project(), ids=str)
 def test_the_example_does_what_it_says(
-    example: Example, tmp_path: Path, services: dict[str, str], nursery: Nursery
+    example: Example, tmp_path: Path, services: dict[str, str], forks: Forks
 ) -> None:
     folder = tmp_path / "here"
     folder.mkdir()
@@ -65,7 +66,7 @@ def test_the_example_does_what_it_says(
             if path.suffix not in {".py", ".yaml"}:
                 shutil.copy(path, folder)
     try:
-        run_example(example, folder, services, nursery)
+        run_example(example, folder, services, forks)
     except ExampleError as error:
         if "MissingDependencyError" not in str(error):
             raise

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from fences import Example, PageError, examples, fences, matches, of_docstrings
-from nursery import Nursery
-from run_example import SECONDS, ExampleError, commands, environment, run_example
+from run_example import LOADED, ExampleError, commands, environment, run_example
+
+from support.forks import Forks
 
 
 def found(page: str) -> list[Example]:
@@ -19,19 +20,19 @@ Run = Callable[[str, Path], None]
 
 
 @pytest.fixture(scope="module")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    with Nursery(environment(tmp_path_factory.mktemp("nursery"), {}), SECONDS) as running:
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    with Forks(environment(tmp_path_factory.mktemp("forks"), {}), LOADED) as running:
         yield running
 
 
 @pytest.fixture
-def run(nursery: Nursery) -> Run:
+def run(forks: Forks) -> Run:
     """Runs all that is on a page."""
 
     def run(page: str, folder: Path) -> None:
         for number, example in enumerate(found(page)):
             (folder / str(number)).mkdir()
-            run_example(example, folder / str(number), {}, nursery)
+            run_example(example, folder / str(number), {}, forks)
 
     return run
 

@@ -1,14 +1,14 @@
-"""Processes of the command `rowsmith` that start in milliseconds: forks of one that has loaded everything.
+"""Processes of Python that start in milliseconds: forks of one that has loaded everything.
 
-What they do is what `python -m rowsmith.cli` does in a process of its own; only the start of Python and the imports,
-two thirds of the time of a short command, are shared.
+A fork has the guard and the warnings of a process of its own, and an environment, a folder, streams and an end of its
+own; only the start of Python and the imports, two thirds of the time of a short command, are shared. What it does not
+show is that a module was used without being imported.
 """
 
 from __future__ import annotations
 
 import gc
 import importlib
-import importlib.util
 import json
 import os
 import pkgutil
@@ -17,22 +17,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, NoReturn, Protocol
+from typing import IO, NoReturn, Protocol, Self
 
-# Without what would start threads or take seconds.
-LOADED = (
-    "rich.console",
-    "rich.table",
-    "rich.live",
-    "rich.progress",
-    "mcp",
-    "mcp.client.session",
-    "anyio._backends._asyncio",
-)
 OF_PYTHON = ("PYTHON", "LC_", "LANG")
 """Variables that are read when Python starts, which a fork does not."""
 
@@ -58,7 +49,7 @@ class Process(Protocol):
 
 
 class Forked:
-    """A command that runs, with nothing on its standard input."""
+    """A process that runs, with nothing on its standard input."""
 
     def __init__(self, stdout: int, stderr: int, status: int) -> None:
         self._stdout = os.fdopen(stdout, encoding="utf-8")
@@ -87,7 +78,7 @@ class Forked:
         """
         ended = self._ended(3600 if timeout is None else timeout)
         if ended is None:
-            raise subprocess.TimeoutExpired("rowsmith", timeout or 0)
+            raise subprocess.TimeoutExpired("a fork", timeout or 0)
         return ended
 
     def communicate(self, *, timeout: float | None = None) -> tuple[str, str]:
@@ -115,31 +106,47 @@ class Forked:
 
 
 class Forks:
-    """Starts commands. To be closed."""
+    """Starts processes; to be used as a context manager, or closed.
 
-    def __init__(self) -> None:
+    Args:
+        env: the environment in which all is loaded.
+        loaded: names of modules; one that is not installed is left to whoever needs it. `name.*` is all of a package.
+    """
+
+    def __init__(self, env: Mapping[str, str], loaded: Sequence[str]) -> None:
+        self._env = dict(env)
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        code = f"from cli.forks import keep; keep({theirs.fileno()})"
-        path = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
+        tests = str(Path(__file__).parents[1])
+        code = f"import sys; sys.path.append({tests!r})\nfrom support.forks import keep\n"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", code],
+            [sys.executable, "-c", f"{code}keep({theirs.fileno()}, {[*loaded]!r})"],
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
-            env={**os.environ, "PYTHONPATH": path},
+            env=self._env,
         )
         theirs.close()
 
-    @staticmethod
-    def can(env: Mapping[str, str]) -> bool:
+    def can(self, env: Mapping[str, str]) -> bool:
         """Whether a fork is what a start of Python with this environment would be."""
-        here = {**os.environ}
-        return all(env.get(name) == here.get(name) for name in env.keys() | here.keys() if name.startswith(OF_PYTHON))
+        names = (name for name in env.keys() | self._env.keys() if name.startswith(OF_PYTHON))
+        return all(env.get(name) == self._env.get(name) for name in names)
 
-    def start(self, arguments: Sequence[str], folder: Path, env: Mapping[str, str]) -> Forked:
-        """Begin a command."""
+    def start(
+        self, module: str, arguments: Sequence[str], folder: Path, env: Mapping[str, str], *, together: bool = False
+    ) -> Forked:
+        """Have the `main` of a module called.
+
+        Args:
+            module: by its name.
+            arguments: its `sys.argv`.
+            folder: its current folder.
+            env: its environment.
+            together: its standard error goes where its standard output goes, in order.
+        """
         pipes = [os.pipe() for _ in range(3)]
-        asked = json.dumps([[*arguments], str(folder), {**env}]).encode()
-        socket.send_fds(self._socket, [asked], [write for _, write in pipes])
+        (_, out), (_, err), (_, status) = pipes
+        asked = json.dumps([module, [*arguments], str(folder), {**env}]).encode()
+        socket.send_fds(self._socket, [asked], [out, out if together else err, status])
         for _, write in pipes:
             os.close(write)
         return Forked(*(read for read, _ in pipes))
@@ -148,19 +155,20 @@ class Forks:
         self._socket.close()
         self._process.wait()
 
+    def __enter__(self) -> Self:
+        return self
 
-def keep(asked: int) -> None:
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def keep(asked: int, loaded: Sequence[str]) -> None:
     """Load all, and fork for whatever is asked, until nobody can ask any more."""
-    import rowsmith
-
-    for module in pkgutil.walk_packages(rowsmith.__path__, "rowsmith."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-    for name in LOADED:
-        if importlib.util.find_spec(name.partition(".")[0]) is not None:
-            importlib.import_module(name)
+    for name in loaded:
+        _load(name)
     gc.collect()
     gc.freeze()  # a fork that ends would otherwise copy all pages, to look through what was loaded here
+    assert threading.active_count() == 1, "a thread does not outlive a fork"
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait
     connection = socket.socket(fileno=asked)
     while True:
@@ -175,24 +183,39 @@ def keep(asked: int) -> None:
             os.close(pipe)
 
 
-def _wait_for(asked: tuple[list[str], str, dict[str, str]], stdout: int, stderr: int, status: int) -> None:
-    """Fork once more, and say how it ends. Returns in the fork, when the command is through."""
+def _load(name: str) -> None:
+    """A module with all that it has to offer, which may come from other modules when it is asked for."""
+    package = name.removesuffix(".*")
+    try:
+        module = importlib.import_module(package)
+    except ImportError:
+        return
+    for public in vars(module).get("__all__", ()):
+        getattr(module, public)
+    if package != name:
+        for found in pkgutil.walk_packages(module.__path__, f"{package}."):
+            if not found.name.endswith("__main__"):
+                importlib.import_module(found.name)
+
+
+def _wait_for(asked: tuple[str, list[str], str, dict[str, str]], stdout: int, stderr: int, status: int) -> None:
+    """Fork once more, and say how it ends. Returns in the fork, when its work is done."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    command = os.fork()
-    if command == 0:
+    process = os.fork()
+    if process == 0:
         os.close(status)
         _carry_out(*asked, stdout, stderr)
     os.close(stdout)
     os.close(stderr)
-    os.write(status, f"{command}\n".encode())
-    _, how = os.waitpid(command, 0)
+    os.write(status, f"{process}\n".encode())
+    _, how = os.waitpid(process, 0)
     os.write(status, f"{os.waitstatus_to_exitcode(how)}\n".encode())
     os._exit(0)
 
 
-def _carry_out(arguments: list[str], folder: str, env: dict[str, str], stdout: int, stderr: int) -> NoReturn:
-    from rowsmith.cli import main
-
+def _carry_out(
+    module: str, arguments: list[str], folder: str, env: dict[str, str], stdout: int, stderr: int
+) -> NoReturn:
     for own, pipe in ((1, stdout), (2, stderr)):
         os.dup2(pipe, own)
         os.close(pipe)
@@ -200,7 +223,7 @@ def _carry_out(arguments: list[str], folder: str, env: dict[str, str], stdout: i
     os.environ.clear()
     os.environ.update(env)
     time.tzset()
-    sys.argv = ["rowsmith", *arguments]
+    sys.argv = arguments
     sys.path[0] = folder  # what `python -m` puts there
-    main()
-    sys.exit()
+    # It ends as any process does, by coming to the end of its program.
+    sys.exit(importlib.import_module(module).main())
