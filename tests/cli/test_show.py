@@ -65,6 +65,27 @@ def test_each_kind_reads_as_what_it_is(mixed: Cli) -> None:
     assert done.stderr == "6 of 6 rows\n"
 
 
+def test_a_conversation_is_told_once_and_its_tools_by_their_names(cli: Cli) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Bonn"}'}}
+    messages = [
+        {"role": "user", "content": "Rain?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "1", "name": "weather", "content": "dry"},
+        {"role": "assistant", "content": "No."},
+    ]
+    tools = [{"type": "function", "function": {"name": name, "parameters": {}}} for name in ("weather", "time")]
+    row = {"id": "a", "messages": messages, "tools": tools, "question": "Rain?", "answer": "Not said"}
+    Dataset([row]).save(cli.folder / "rows.jsonl")
+    shown = cli("show", "rows.jsonl").stdout
+    assert shown.splitlines()[1:] == [
+        *("user:", "  Rain?", "assistant:", '  → weather {"city": "Bonn"}', "tool weather:", "  dry"),
+        *("assistant:", "  No.", "tools weather, time · answer Not said", ""),
+    ]
+    full = cli("show", "rows.jsonl", "--full").stdout
+    assert "question Rain?" in full
+    assert '"parameters":{}' in full
+
+
 def test_a_terminal_gets_colours_and_preferences_side_by_side(mixed: Cli) -> None:
     shown = on_a_terminal(mixed, "show", "rows.jsonl")
     assert "\x1b[33m[Bob](PER)\x1b[0m" in shown

@@ -231,7 +231,7 @@ def test_topics_are_read_by_the_ending_and_described_by_a_mapping(tmp_path: Path
     with pytest.raises(SourceError, match=r"\.pdf"):
         load_topics("t.pdf")
     described = topic_model({"kind": "graph", "topic_prompt": "Physics", "degree": 2, "llm": "offline"})
-    assert repr(described) == "Graph('Physics', 0 topics)"
+    assert repr(described) == "Graph('Physics', 0 topics, 0 paths)"
     for wrong, words in (
         ({"kind": "tre"}, "'tree'"),
         ({"kind": "tree"}, "topic_prompt"),

@@ -25,7 +25,8 @@ class Page:
         rows: the dataset's lines.
         places: of those that are shown.
         found: how many there are of their kind.
-        full: show whole texts, and `metadata` too.
+        full: show whole texts, and also `metadata`, the schemas of tools, and a question and an answer that stand in
+            the messages as well.
     """
 
     def __init__(self, rows: Lines, places: Sequence[int], *, found: int, full: bool = False) -> None:
@@ -104,6 +105,13 @@ class _Shown:
                 yield from self._text([(text, "")])
 
     def _conversation(self, messages: list[Any]) -> Iterator[Line]:
+        if not self._full:
+            said = [message.get("content") for message in messages]
+            for name in ("question", "answer"):
+                if self._row.get(name) in said:
+                    self._row.pop(name, None)
+            if tools := _names(self._row.get("tools")):
+                self._row["tools"] = ", ".join(tools)
         for message in messages:
             role = str(message.get("role"))
             named = f" {on_one_line(spelled(message['name']))}" if message.get("name") else ""
@@ -184,6 +192,18 @@ class _Shown:
         if isinstance(value, list) and all(isinstance(one, dict) and "content" in one for one in value):
             return "\n".join(spelled(one["content"]) for one in value)
         return spelled(value)
+
+
+def _names(tools: Any) -> list[str]:
+    """Of tools that are given as OpenAI's schemas; none where one of them is something else."""
+    names = []
+    for tool in tools if isinstance(tools, list) else ():
+        match tool:
+            case {"function": {"name": str(name)}}:
+                names.append(name)
+            case _:
+                return []
+    return names
 
 
 def _called(call: Any) -> Line:

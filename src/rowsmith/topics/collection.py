@@ -98,7 +98,7 @@ class TopicCollection(Sequence[Topic]):
         if not isinstance(place, str):
             topic = place if isinstance(place, Topic) else topic_of(place)
             if topic not in self._hierarchy:
-                raise ConfigError(f"there is no topic {topic.trail}. {self._nearest(topic.name)}")
+                raise ConfigError(f"there is no topic {topic.trail}.{self._nearest(topic.name)}")
             return topic
         if self._places is None:
             self._places = {}
@@ -107,14 +107,14 @@ class TopicCollection(Sequence[Topic]):
                 self._places.setdefault(topic.id, []).append(topic)
         found = self._places.get(place, [])
         if not found:
-            raise ConfigError(f"there is no topic {place!r}. {self._nearest(place)}")
+            raise ConfigError(f"there is no topic {place!r}.{self._nearest(place)}")
         if len(found) > 1:
             raise ConfigError(f"{len(found)} topics are named {place!r}: give the path of one, such as {found[0].path}")
         return found[0]
 
     def _nearest(self, name: str) -> str:
         said = did_you_mean(name, {topic.name for topic in self._hierarchy})
-        return said if said.startswith("Did") else ""
+        return f" {said}" if said.startswith("Did") else ""
 
     def sample_topics(self, n: int, seed: int | None = None) -> list[Topic]:
         """Some of the topics without subtopics, every branch equally often as far as it has so many.

@@ -289,7 +289,7 @@ class TopicModel(TopicCollection):
 
     def __repr__(self) -> str:
         name = self._hierarchy.root.name if self._hierarchy.root else self.config.topic_prompt if self.config else ""
-        return f"{type(self).__name__}({name!r}, {len(self._hierarchy)} topics)"
+        return f"{type(self).__name__}({name!r}, {len(self._hierarchy)} topics, {len(self)} paths)"
 
 
 def _options(options: Options | None, how: Mapping[str, Any]) -> Options:
