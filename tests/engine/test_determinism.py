@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -84,32 +85,61 @@ def test_several_models_give_the_same_file(spread: bool, tmp_path: Path) -> None
     assert found[0] == found[1]
 
 
-def test_two_steps_give_the_same_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("near", [None, 0.9], ids=["exact", "near"])
+def test_two_steps_give_the_same_files(near: float | None, tmp_path: Path) -> None:
     def answer(question: Question) -> str:
         drawn = random.Random(question.digest)
-        if "wrong answers" in question.prompt:
-            if drawn.random() < 0.2 and "Answer again" not in question.prompt:
+        if question.schema == "Distractors":
+            if drawn.random() < 0.3:
                 return "not JSON"
             return json.dumps({f"incorrect_answer_{n}": f"wrong {drawn.random()}" for n in (1, 2, 3)})
         size = 60 if question.prompt.count("\n") < 6 else 100_000
         made = [
             {"question": f"what is {drawn.randrange(size)}?", "correct_answer": "it"} for _ in range(question.count)
         ]
-        return json.dumps({"entries": made})
+        return json.dumps({"entries": [*made, made[0]]})
 
+    if near is not None:
+        pytest.importorskip("rensa")
     found = []
     for in_flight in (1, 8, 64):
         folder = tmp_path / str(in_flight)
         folder.mkdir()
         documents = [f"a document that is about {'x' * length}" for length in range(40)]
-        mcq = MCQDataset(questions(folder, documents, max_rounds=8))
+        gates = {"near_duplicates": near}
+        mcq = MCQDataset(questions(folder, documents, max_rounds=8, num_samples_per_prompt=4, gates=gates))
         model = Model(answer, seconds=weather(in_flight))
         report = mcq.generate(model, max_concurrency=in_flight, options=QUICK).report
         assert report is not None
         assert report.complete
-        must_be_exact(folder, 80)
-        found.append((folder / "rows.jsonl").read_bytes())
+        must_be_exact(folder, 160)
+        found.append(((folder / "rows.jsonl").read_bytes(), (folder / "rows.run/rejected.jsonl").read_bytes()))
+        assert found[-1][1].count(b'duplicate"') > 60, "the test needs a world small enough"
     assert found[0] == found[1] == found[2]
+
+
+def test_what_a_cell_has_already_gets_no_second_step(tmp_path: Path) -> None:
+    """Each answer has one question twice, and one that its cell had before; no row is asked its second step in vain."""
+
+    def answer(question: Question) -> str:
+        if question.schema == "Distractors":
+            return json.dumps({f"incorrect_answer_{n}": f"wrong {question.digest} {n}" for n in (1, 2, 3)})
+        about = re.findall(r"is about (\d+)", question.prompt)[0]
+        had = [number for number in range(9) if f"What is {about}, {number}?" in question.prompt]
+        repeated = had[:1] if question.prompt.count("the same text") == 1 else []
+        numbers = [*repeated, len(had), len(had), len(had) + 1, len(had) + 2]
+        made = [{"question": f"What is {about}, {number}?", "correct_answer": "it"} for number in numbers]
+        return json.dumps({"entries": made[:4]})
+
+    documents = [f"a document that is about {number}" for number in range(20)]
+    mcq = MCQDataset(questions(tmp_path, documents, max_rounds=8, num_samples_per_prompt=4))
+    model = Model(answer)
+    mcq.generate(model, max_concurrency=8, options=QUICK)
+    must_be_exact(tmp_path, 80)
+    refused = (tmp_path / "rows.run/rejected.jsonl").read_bytes().count(b'"duplicate"')
+    second = [question for question in model.asked if question.schema == "Distractors"]
+    assert refused == 40
+    assert len(second) == 80
 
 
 def test_a_run_stopped_again_and_again_gives_the_file_of_one_that_was_not(tmp_path: Path) -> None:

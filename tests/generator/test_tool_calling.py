@@ -22,6 +22,7 @@ from rowsmith.engine.events import RowAccepted
 from rowsmith.engine.options import Options
 from rowsmith.errors import ConfigChangedError
 from rowsmith.testing import Empty, ScriptedServer
+from rowsmith.testing.answers import default_answer
 from rowsmith.testing.calls import Call
 
 from .toolkit import ADD, MANY, TEXT, TOOLS, WEATHER, calls_of, generator, require_valid, schema
@@ -71,6 +72,25 @@ def test_of_a_thousand_rows_every_call_fits_its_tool(count: int, settings: dict[
         assert len(list(calls_of(row))) == told["tool_calls"]
         assert row["tools"] == TOOLS
         assert row["messages"][-1]["content"] == row["answer"]
+
+
+def test_a_request_that_its_call_has_already_is_refused_before_its_results_are_paid_for(
+    scripted_server: Services,
+) -> None:
+    def answer(call: Call) -> str:
+        if not is_first(call):
+            return default_answer(call)
+        weather = ("get_weather", {"city": "Bonn"})
+        known = "Rain?" in call.prompt
+        return entries(*(entry(text, weather) for text in (["Snow?"] if known else ["Rain?", "Rain?", "Sun?"])))
+
+    server = scripted_server(answer)
+    model = OpenAIProvider("gpt-4", api_key="k", api_base=server.base_url)
+    made = generator([WEATHER], model_name=model, tool_failure_rate=0)
+    rows = made.create_data(3, 3, ["Rain"]).to_list()
+    assert len({row["question"] for row in rows}) == 3
+    assert made.get_generation_stats().rejected["duplicate"] >= 1
+    assert sum(is_simulation(call) for call in server.calls) == 3
 
 
 def test_as_many_results_as_asked_for_are_errors_and_marked_as_such() -> None:

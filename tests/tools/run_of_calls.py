@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 from rowsmith.engine.asking import Prompt
 from rowsmith.engine.axes import Axis
-from rowsmith.engine.context import Context, Draft
+from rowsmith.engine.context import Context
+from rowsmith.engine.draft import Draft
 from rowsmith.engine.models import Models
 from rowsmith.engine.options import Options
 from rowsmith.engine.plan import Cell, Rows

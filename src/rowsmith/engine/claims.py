@@ -142,6 +142,32 @@ class Claims:
                 self._displace(loser)
         return None
 
+    def repeats(self, holding: Holding, rows: Sequence[Row], fields: Sequence[str]) -> list[Rejection | None]:
+        """Which rows repeat what the attempt holds, or an earlier one of them, as far as their texts tell.
+
+        What other cells hold is left out: that changes with time until a row is claimed, and must decide nothing else.
+        Nothing is claimed.
+
+        Args:
+            holding: what the attempt has claimed so far.
+            rows: as far as they are made: they have the fields.
+            fields: the fields by which rows are compared.
+        """
+        found: list[Rejection | None] = []
+        numbers = set(holding.numbers)
+        for row in rows:
+            texts = comparable(row, fields)
+            number = mark(texts)
+            found.append(_DUPLICATE if number in numbers else self._nearly_held(texts, holding))
+            numbers.add(number)
+        return found
+
+    def _nearly_held(self, texts: Sequence[str], holding: Holding) -> Rejection | None:
+        if self._near is None or self._sign is None or not holding.handles:
+            return None
+        held = any(handle in holding.handles for _, handle in self._near.alike(self._sign(texts)))
+        return self._nearly if held else None
+
     def _refused(
         self, near: Alike, alike: Iterable[tuple[int, int]], number: int, holding: Holding
     ) -> Rejection | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from random import Random
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel
 
 from rowsmith.engine.again import corrected, differ_note, with_note
 from rowsmith.engine.asking import Answered, Answering, CallFile, Prompt
+from rowsmith.engine.draft import Check, Draft, Refused
 from rowsmith.engine.keys import random_of, row_id, shown
 from rowsmith.engine.models import full_name
 from rowsmith.engine.plan import Cell
@@ -23,20 +24,9 @@ from rowsmith.llm.structured.output import Expected, ListOutput
 from rowsmith.quality.gates import Rejection, Row
 
 M = TypeVar("M", bound=BaseModel)
-D = TypeVar("D", bound=BaseModel | None)
 N = TypeVar("N")
 Made = Row | Rejection
-Check = Callable[[N], str | None]
-Refused = tuple[str, str, dict[str, Any]]
 _MADE = (dict, Rejection)
-
-
-class Question(NamedTuple):
-    """Something to ask: as whom, what, and what the answer must fit."""
-
-    role: str
-    prompt: Prompt
-    output: Expected[Any]
 
 
 class Context:
@@ -108,6 +98,7 @@ class Context:
         prompt: Callable[[int], Prompt],
         output: ListOutput[M],
         make: Callable[[Draft[M]], Made | Awaitable[Made]],
+        texts: Callable[[M], Row] | None = None,
     ) -> Coroutine[Any, Any, object]:
         """Ask for entries until the cell has its rows, or the rounds are used up.
 
@@ -120,17 +111,20 @@ class Context:
             output: what an answer must fit.
             make: one row of one entry, without its id; or a rejection. If it is a coroutine function, because it
                 asks further, the entries of an answer are worked on at once.
+            texts: what an entry says of the fields by which the kind compares its rows, all of them, as the row will
+                have them. Then an entry that repeats a row of this cell, or an entry before it in the same answer, is
+                refused before more is paid for it.
 
         Raises:
             ProviderError: a call failed for good.
         """
         if len(self._wants) == 1:
-            return self.collect_more(role, prompt, output, make, self._wants[0] - len(self._sieve.lines))
-        return self._collect_in_steps(role, prompt, output, make)
+            return self.collect_more(role, prompt, output, make, self._wants[0] - len(self._sieve.lines), texts)
+        return self._collect_in_steps(role, prompt, output, make, texts)
 
-    async def _collect_in_steps(self, role: str, prompt: Any, output: Any, make: Any) -> None:
+    async def _collect_in_steps(self, role: str, prompt: Any, output: Any, make: Any, texts: Any) -> None:
         for want in self._wants:
-            await self.collect_more(role, prompt, output, make, want - len(self._sieve.lines))
+            await self.collect_more(role, prompt, output, make, want - len(self._sieve.lines), texts)
 
     @property
     def wants(self) -> Sequence[int]:
@@ -153,6 +147,7 @@ class Context:
         output: ListOutput[M],
         make: Callable[[Draft[M]], Made | Awaitable[Made]],
         count: int,
+        texts: Callable[[M], Row] | None = None,
     ) -> int:
         """As `collect`, for so many rows more than there are; how many have come."""
         sieve = self._sieve
@@ -168,9 +163,13 @@ class Context:
             answered = await self._asker.ask(self.cell, ordinal, role, asked, output, self._file)
             reading = output.read(answered.completion)
             drafts = self._drafts(role, ordinal, answered, reading, wanted)
-            made = [make(draft) for draft in drafts]
-            if made and not isinstance(made[0], _MADE):
-                made = await self._all([one for one in made if isinstance(one, Awaitable)])
+            if texts is None:
+                made = [make(draft) for draft in drafts]
+            else:
+                repeats = sieve.repeats([texts(draft.entry) for draft in drafts])
+                made = [again or make(draft) for draft, again in zip(drafts, repeats, strict=True)]
+            if texts is not None or (made and not isinstance(made[0], _MADE)):
+                made = await self._finished(made)
             self._take(drafts, made, answered.completion.text)
             if self._holds:
                 await self._settle()
@@ -236,6 +235,11 @@ class Context:
                     else [text for text in vars(draft.entry).values() if isinstance(text, str)]
                 )
                 sieve.refuse(one.gate, one.reason, texts[0] if texts else "", calls)
+
+    async def _finished(self, made: Sequence[Made | Awaitable[Made]]) -> list[Made | Awaitable[Made]]:
+        """The same, with every row made that is still to be made, at once."""
+        done = iter(await self._all([one for one in made if isinstance(one, Awaitable)]))
+        return [next(done) if isinstance(one, Awaitable) else one for one in made]
 
     async def _all(self, making: Sequence[Awaitable[Made]]) -> list[Made | Awaitable[Made]]:
         """Every draft's row. One that fails does not cancel the others: their calls are paid for."""
@@ -317,82 +321,3 @@ class Context:
     def name(self, role: str) -> str:
         """`provider/model_id` of who answered last in a role for this cell, as `model`."""
         return full_name(self._by(role))
-
-
-class Draft(Generic[D]):
-    """One entry of an answer on its way to becoming a row.
-
-    Attributes:
-        entry: the entry.
-        ordinal: of the call that it was in the answer to.
-        place: its place there.
-        calls: the keys of the calls it is made of so far, as rows show them.
-        refused: answers about it that were refused, in order.
-        origin: who answered first: wrote the entry, or began the row where there is none; None before anybody has.
-    """
-
-    __slots__ = ("_answered", "_context", "_next", "calls", "entry", "ordinal", "origin", "place", "refused")
-
-    def __init__(
-        self,
-        entry: D,
-        context: Context,
-        ordinal: str,
-        place: int,
-        calls: list[str],
-        answered: dict[str, Provider],
-        origin: Provider | None = None,
-    ) -> None:
-        self.entry = entry
-        self.ordinal = ordinal
-        self.place = place
-        self.calls = calls
-        self.refused: list[Refused] = []
-        self.origin = origin
-        self._answered = answered
-        self._context = context
-        self._next = 0
-
-    @property
-    def random(self) -> Random:
-        """A generator seeded by the run's seed, the cell and the entry's place in it; each access starts it anew."""
-        return self._context.random_for(f"{self.ordinal}.{self.place}")
-
-    async def ask(self, role: str, prompt: Prompt, output: Expected[N], check: Check[N] | None = None) -> N:
-        """Ask for something more about this entry; as `Context.ask`, with the call added to the row's provenance."""
-        answer, key, provider = await self._context.ask_for(self._ordinal, self.refused, role, prompt, output, check)
-        self.calls.append(key)
-        self._answered[role] = provider
-        self.origin = self.origin or provider
-        return answer
-
-    async def ask_at_once(self, questions: Sequence[Question]) -> list[Any]:
-        """Ask several things about this entry at the same time: the answers, in the order of the questions.
-
-        Raises:
-            AnswerError, ProviderError: as `ask`, of the first that failed; the others are asked to their end.
-        """
-        places = [self._ordinal().rpartition(".") for _ in questions]
-        asking = [Draft(self.entry, self._context, call, int(place), [], {}) for call, _, place in places]
-        found = await asyncio.gather(
-            *(draft.ask(*question) for draft, question in zip(asking, questions, strict=True)), return_exceptions=True
-        )
-        for draft in asking:
-            self.calls += draft.calls
-            self.refused += draft.refused
-            self._answered |= draft._answered
-            self.origin = self.origin or draft.origin
-        failed = [one for one in found if isinstance(one, BaseException)]
-        if failed:
-            raise next((one for one in failed if not isinstance(one, AnswerError)), failed[0])
-        return found
-
-    def model(self, role: str) -> str:
-        """The id of the model that answered last about this entry in a role; before any has, of the one to be asked."""
-        provider = self._answered.get(role)
-        return self._context.model(role) if provider is None else provider.model_id
-
-    def _ordinal(self) -> str:
-        ordinal = f"{self.ordinal}.{self.place}.{self._next}"
-        self._next += 1
-        return ordinal

@@ -73,6 +73,12 @@ class Sieve:
         self._take(passed)
         return True
 
+    def repeats(self, rows: Sequence[Row]) -> Sequence[Rejection | None]:
+        """Which rows, of which there are no more than the texts yet, would be refused whatever other cells make."""
+        if self._claims is None:
+            return [None] * len(rows)
+        return self._claims.repeats(self._holding, rows, self._text_fields)
+
     def _passed(self, row: Row, origin: dict[str, Any]) -> Row | None:
         """The row as the gates leave it; None if one of them refuses it, which is then set down."""
         for gate in self._gates:

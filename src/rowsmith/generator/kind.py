@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, Field, create_model
 
-from rowsmith.engine.context import Draft
+from rowsmith.engine.draft import Draft
 from rowsmith.llm.structured.output import ListOutput, Refine
 from rowsmith.llm.values import Message
 from rowsmith.quality.gates import Rejection, Row
@@ -47,6 +47,7 @@ class Kind(ABC):
         one: an answer about one topic.
         several: an answer about several, whose entries say which.
         text_fields: the row's texts; two rows are duplicates if all of these are alike.
+        compared: for a kind that asks further: what an entry says of them, see `Context.collect`; else None.
     """
 
     what: ClassVar[str]
@@ -54,6 +55,7 @@ class Kind(ABC):
     text_fields: tuple[str, ...] = ("question",)
     checked_fields: tuple[str, ...] = ()
     """Further texts that must not be empty."""
+    compared: Callable[[Any], Row] | None = None
 
     def __init__(self, model: type[BaseModel], refine: Refine | None = None) -> None:
         self.model = model

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 
 from rowsmith.engine.asking import Prompt
 from rowsmith.engine.axes import Axis
-from rowsmith.engine.context import Context, Draft
+from rowsmith.engine.context import Context
+from rowsmith.engine.draft import Draft
 from rowsmith.engine.plan import Cell, Rows
 from rowsmith.generator.config import CONTEXT, DEFAULT_TEMPLATE, EXAMPLES, TOPIC, GeneratorConfig
 from rowsmith.generator.kind import PLACE, Asking, Kind, Made
@@ -206,7 +207,7 @@ class Generated:
         for first in range(0, len(slots), self._batch_size):
             places = range(first, min(first + self._batch_size, len(slots)))
             call = _Batch(self, context, slots, places)
-            await context.collect_more("writer", call.prompt, call.output, call.row, len(places))
+            await context.collect_more("writer", call.prompt, call.output, call.row, len(places), self._kind.compared)
 
     # -- the prompt -------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field, create_model
 from rowsmith.data.value_list import one_line
 from rowsmith.engine.asking import Prompt
 from rowsmith.engine.axes import Axis as PlanAxis
-from rowsmith.engine.context import Context, Draft
+from rowsmith.engine.context import Context
+from rowsmith.engine.draft import Draft
 from rowsmith.engine.plan import Cell, Rows
 from rowsmith.llm.structured.output import ListOutput
 from rowsmith.llm.values import Message

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
-from rowsmith.engine.context import Context, Draft
+from rowsmith.engine.context import Context
+from rowsmith.engine.draft import Draft
 from rowsmith.engine.plan import Cell
 from rowsmith.errors import did_you_mean
 from rowsmith.llm.structured.output import ListOutput

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, Field
 
 from rowsmith.engine.asking import Prompt
-from rowsmith.engine.context import Draft
+from rowsmith.engine.draft import Draft
 from rowsmith.llm.structured.output import Output
 from rowsmith.llm.values import Message
 from rowsmith.prompts.template import Template

@@ -18,7 +18,8 @@ from rowsmith.data.readers import Source
 from rowsmith.data.shapes import Row as SourceRow
 from rowsmith.engine.asking import Prompt
 from rowsmith.engine.axes import Axis
-from rowsmith.engine.context import Context, Draft
+from rowsmith.engine.context import Context
+from rowsmith.engine.draft import Draft
 from rowsmith.engine.plan import Cell
 from rowsmith.errors import ConfigError, SourceError, TemplateError, did_you_mean
 from rowsmith.llm.structured.output import ListOutput

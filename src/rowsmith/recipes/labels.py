@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field, create_model, field_validator, model_vali
 
 from rowsmith.engine.asking import Prompt
 from rowsmith.engine.axes import Axis
-from rowsmith.engine.context import Context, Draft
+from rowsmith.engine.context import Context
+from rowsmith.engine.draft import Draft
 from rowsmith.engine.plan import Cell
 from rowsmith.errors import ConfigError, SourceError, did_you_mean
 from rowsmith.llm.structured.output import Output

@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field, create_model, field_validator
 from rowsmith.data.shapes import Document
 from rowsmith.engine.asking import Prompt
 from rowsmith.engine.axes import Axis
-from rowsmith.engine.context import Context, Draft
+from rowsmith.engine.context import Context
+from rowsmith.engine.draft import Draft
 from rowsmith.engine.plan import Cell
 from rowsmith.llm.structured.output import ListOutput, Output
 from rowsmith.llm.values import Message
@@ -108,6 +109,10 @@ class Distractors(BaseModel):
         return tuple(self.model_dump().values())
 
 
+def _compared(entry: QuestionEntry) -> Row:
+    return {"question": entry.question, "correct_answer": entry.correct_answer}
+
+
 def distractors(count: int) -> Output[Distractors]:
     """What an answer with so many wrong answers must fit."""
     told = ("a wrong answer", "another wrong answer", "a third wrong answer")
@@ -170,7 +175,7 @@ class MCQ(BaseRecipe[MCQDatasetConfig]):
                 "metadata": metadata,
             }
 
-        await context.collect("question", self.prompt(cell), self.questions, row)
+        await context.collect("question", self.prompt(cell), self.questions, row, _compared)
 
     def _fault(self, correct: str, answers: Distractors) -> str | None:
         return fault(correct, answers, of_the_above=self.config.allow_all_of_the_above)

@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field, model_validator
 
 from rowsmith.data.shapes import Document
 from rowsmith.engine.axes import Axis
-from rowsmith.engine.context import Context, Draft
+from rowsmith.engine.context import Context
+from rowsmith.engine.draft import Draft
 from rowsmith.engine.plan import Cell
 from rowsmith.llm.structured.output import ListOutput
 from rowsmith.prompts.check import check

@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 
 from rowsmith.engine.asking import Prompt
 from rowsmith.engine.axes import Axis
-from rowsmith.engine.context import Context, Draft
+from rowsmith.engine.context import Context
+from rowsmith.engine.draft import Draft
 from rowsmith.engine.keys import random_of
 from rowsmith.engine.plan import Cell
 from rowsmith.llm.structured.output import ListOutput, Output
@@ -140,14 +141,15 @@ class QA(BaseRecipe[QADatasetConfig]):
         output: ListOutput[Any] = self.exact if self.config.answers == "extractive" else self.free
         share, phase = self.config.unanswerable_share, context.random.random()
         have: Counter[bool] = Counter()
+        compared = _compared if self.config.llm_as_judge else None
         for want in context.wants:
             open_ones = int(want * share + phase)  # so that the share holds over all cells, whatever their number
             prompt = self.prompt(cell)
             goal = want - open_ones - have[True]
-            have[True] += await context.collect_more("question", prompt, output, answered, goal)
+            have[True] += await context.collect_more("question", prompt, output, answered, goal, compared)
             goal = open_ones - have[False]
             have[False] += await context.collect_more(
-                "question", self._open_prompt(prompt), self.unanswered, open_one, goal
+                "question", self._open_prompt(prompt), self.unanswered, open_one, goal, compared
             )
 
     def _shown(self, cell: Cell) -> list[Passage]:
@@ -194,6 +196,10 @@ class QA(BaseRecipe[QADatasetConfig]):
             "model_id": draft.model("question"),
             "metadata": {**metadata, **judge},
         }
+
+
+def _compared(entry: ExactEntry | FreeEntry | QuestionEntry) -> Row:
+    return {"question": entry.question}
 
 
 def placed(text: str, answer: str, evidence: str) -> int | str:

@@ -12,7 +12,8 @@ from rowsmith.data.readers import Source, open_source
 from rowsmith.data.shapes import Document
 from rowsmith.engine.asking import Prompt
 from rowsmith.engine.axes import Axis
-from rowsmith.engine.context import Context, Draft
+from rowsmith.engine.context import Context
+from rowsmith.engine.draft import Draft
 from rowsmith.engine.plan import Cell
 from rowsmith.llm.structured.output import ListOutput
 from rowsmith.prompts.check import check

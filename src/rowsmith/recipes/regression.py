@@ -11,7 +11,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from rowsmith.config import Config
-from rowsmith.engine.context import Context, Draft
+from rowsmith.engine.context import Context
+from rowsmith.engine.draft import Draft
 from rowsmith.engine.plan import Cell
 from rowsmith.llm.structured.output import ListOutput
 from rowsmith.quality.gates import Row

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rowsmith.engine.asking import Prompt
-from rowsmith.engine.context import Draft
+from rowsmith.engine.draft import Draft
 from rowsmith.llm.structured.text_output import TextOutput
 from rowsmith.llm.values import Message
 from rowsmith.prompts.template import Template

@@ -13,7 +13,8 @@ from pydantic_core import to_jsonable_python
 from rowsmith.engine.asking import Prompt
 from rowsmith.engine.axes import Axis as PlanAxis
 from rowsmith.engine.axes import Variation
-from rowsmith.engine.context import Context, Draft
+from rowsmith.engine.context import Context
+from rowsmith.engine.draft import Draft
 from rowsmith.engine.plan import Cell, Plan
 from rowsmith.errors import ConfigError, TemplateError, did_you_mean
 from rowsmith.llm.structured.output import ListOutput

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from pydantic import BaseModel, Field, field_validator
 
-from rowsmith.engine.context import Context, Draft
+from rowsmith.engine.context import Context
+from rowsmith.engine.draft import Draft
 from rowsmith.engine.plan import Cell
 from rowsmith.llm.structured.output import ListOutput
 from rowsmith.quality.gates import Rejection, Row

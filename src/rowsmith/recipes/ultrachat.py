@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from rowsmith.engine.axes import Axis
-from rowsmith.engine.context import Context, Draft
+from rowsmith.engine.context import Context
+from rowsmith.engine.draft import Draft
 from rowsmith.engine.plan import Cell
 from rowsmith.llm.structured.output import ListOutput
 from rowsmith.llm.values import Message
@@ -196,7 +197,9 @@ class Ultrachat(BaseRecipe[UltrachatDatasetConfig]):
                 "metadata": {**metadata, "turns": len(messages) // 2},
             }
 
-        await context.collect("user", self.prompt(cell), self.questions, row)
+        # A persona's words are other ones, which nobody knows yet.
+        compared = None if self.config.personas else _compared
+        await context.collect("user", self.prompt(cell), self.questions, row, compared)
 
     async def _converse(
         self, draft: Draft[QuestionEntry], values: Mapping[str, Any], chance: Random, *, reformulate: bool
@@ -212,6 +215,10 @@ class Ultrachat(BaseRecipe[UltrachatDatasetConfig]):
             # The assistant sees its first question as it was put to it, and everything after that as it was said.
             said.append(Message.assistant(await self._reply.ask(draft, asked, said[1:])))
         return said
+
+
+def _compared(entry: QuestionEntry) -> Row:
+    return {"prompt": entry.question}
 
 
 def _summary(said: Sequence[Message]) -> str:

@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field
 
 from rowsmith.engine.asking import Prompt
 from rowsmith.engine.axes import Axis
-from rowsmith.engine.context import Context, Draft
+from rowsmith.engine.context import Context
+from rowsmith.engine.draft import Draft
 from rowsmith.engine.plan import Cell, Rows
 from rowsmith.llm.structured.output import Output
 from rowsmith.llm.values import Message

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, Field, create_model
 
 from rowsmith.engine.asking import Prompt
-from rowsmith.engine.context import Question
+from rowsmith.engine.draft import Question
 from rowsmith.errors import did_you_mean
 from rowsmith.generator.config import GeneratorConfig
 from rowsmith.generator.kind import Asking, Kind, Made, turn
@@ -51,6 +51,10 @@ _SETTINGS = {
 }
 
 
+def _compared(entry: Any) -> Row:
+    return {"question": entry.question}
+
+
 class ToolCalling(Kind):
     """A request, the calls that it takes, and the answer.
 
@@ -83,6 +87,7 @@ class ToolCalling(Kind):
         next_step: Any = calls | FinalAnswer
         following: type[BaseModel] = create_model("NextStep", next=(next_step, ...))
         super().__init__(request, refined)
+        self.compared = _compared
         self.calls: Output[BaseModel] = Output(calls, refined)
         self.either: Output[BaseModel] = Output(following, refined)
         self.answer: Output[FinalAnswer] = Output(FinalAnswer)
