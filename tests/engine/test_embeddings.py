@@ -194,13 +194,13 @@ def test_many_kills_one_after_the_other(tmp_path: Path, nursery: Nursery) -> Non
     drawn = random.Random(5)
     kills = 0
     for number in range(40):
-        kill = Kill(drawn.choice(["CallMade", "RowAccepted", "CellFinished"]), drawn.randint(3, 14))
+        kill = Kill(drawn.choice(["CallMade", "RowAccepted", "CellFinished"]), drawn.randint(2, 6))
         ended = nursery.finish(Job(folder, kill, number, work=work))
         kills += ended == -9
         if ended == 0:
             break
     assert nursery.finish(Job(folder, seed=99, work=work)) == 0
-    assert kills >= 5
+    assert kills >= 5, kills
     assert found(folder) == whole
     assert all(age < 0.3 for age in Journal(folder).bought_again())
 
