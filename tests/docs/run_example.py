@@ -138,8 +138,7 @@ def forked(example: Example, process: Forked) -> str:
     try:
         printed, _ = process.communicate(timeout=SECONDS)
     except subprocess.TimeoutExpired:
-        process.kill()
-        raise
+        raise ExampleError(f"{example} has not ended after {SECONDS} s") from None
     return ended(example, process.wait(), printed)
 
 

@@ -20,7 +20,6 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, NoReturn, Protocol, Self
 
@@ -85,14 +84,33 @@ class Forked:
         """All that it writes (stdout, stderr), once it has ended.
 
         Raises:
-            subprocess.TimeoutExpired: it has not, after that many seconds.
+            subprocess.TimeoutExpired: it has not, after that many seconds, and is killed; or what it left behind still
+                holds its streams.
         """
         if self._written is None:
             assert self.stderr is not None
-            with ThreadPoolExecutor(2) as readers, self._stdout, self.stderr:
-                out, err = readers.submit(self._stdout.read), readers.submit(self.stderr.read)
+            pipes = (self._stdout, self.stderr)
+            written: list[list[str]] = [[], []]
+            # Daemons: what a process has started and left may hold a pipe open for ever.
+            readers = [
+                threading.Thread(target=_read, args=(pipe, texts), daemon=True)
+                for pipe, texts in zip(pipes, written, strict=True)
+            ]
+            for reader in readers:
+                reader.start()
+            try:
                 self.wait(timeout)
-                self._written = out.result(timeout), err.result(timeout)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+            for reader in readers:
+                reader.join(timeout)
+                if reader.is_alive():
+                    raise subprocess.TimeoutExpired("a fork", timeout or 0)
+            for pipe in pipes:
+                pipe.close()
+            out, err = ("".join(texts) for texts in written)
+            self._written = out, err
         return self._written
 
     def _ended(self, seconds: float) -> int | None:
@@ -103,6 +121,10 @@ class Forked:
                     self.returncode = int(self._status.readline())
                     self._status.close()
         return self.returncode
+
+
+def _read(pipe: IO[str], texts: list[str]) -> None:
+    texts.append(pipe.read())
 
 
 class Forks:
