@@ -104,6 +104,21 @@ def test_a_place_is_always_one_where_the_answer_stands(text: str, data: st.DataO
         assert text[place:].startswith(text[start:end].strip())
 
 
+def test_a_question_that_comes_twice_is_judged_once(tmp_path: Path) -> None:
+    writes = iter([["Why?", "Why?"], ["Who?"]])
+
+    def say(call: Call) -> str:
+        if "Judge both" in call.asked.messages[-1].content:
+            return json.dumps({"reasoning": "so", "supported": True, "needs_context": True})
+        return json.dumps({"entries": [{"question": question, "answer": "Acid does."} for question in next(writes)]})
+
+    made = QADataset(config(tmp_path, documents=[LIME], answers="abstractive"))
+    with ScriptedServer(say) as server:
+        made.generate(OpenAIProvider("scripted", api_base=server.base_url))
+    assert [row["question"] for row in made.to_list()] == ["Why?", "Who?"]
+    assert sum("Judge both" in call.asked.messages[-1].content for call in server.calls) == 2
+
+
 @pytest.mark.parametrize(
     ("verdict", "reason"),
     [

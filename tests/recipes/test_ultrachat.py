@@ -148,3 +148,19 @@ def test_without_personas_nobody_reformulates(tmp_path: Path) -> None:
 def test_what_cannot_become_a_conversation_is_refused(tmp_path: Path, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         config(tmp_path, **fields)
+
+
+def test_an_opening_that_comes_twice_gets_no_answer_twice(tmp_path: Path) -> None:
+    def answer(call: Call) -> str:
+        if call.asked.schema is None:
+            return "reply"
+        openings = ["What burns?"] if "Why?" in call.asked.messages[-1].content else ["Why?", "Why?"]
+        return json.dumps({"entries": [{"question": opening} for opening in openings]})
+
+    made = config(tmp_path, topics_and_subtopics={"machines": ["smells"]}, max_turns=1)
+    with ScriptedServer(answer) as server:
+        model = OpenAIProvider("scripted", api_base=server.base_url)
+        rows = UltrachatDataset(made).generate(model, max_concurrency=1).to_list()
+        replies = len(asked(server))
+    assert [row["prompt"] for row in rows] == ["Why?", "What burns?"]
+    assert replies == 2
